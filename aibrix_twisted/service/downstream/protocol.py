@@ -1,0 +1,349 @@
+"""A client's connection: bytes in, requests out, one at a time and in order.
+
+Where it is:
+
+- *idle*: nothing of a next request has come.
+- *reading*: a head or a body is under way.
+- *answering*: an exchange has the request; what the client sends meanwhile waits, and past a bound is not read.
+- *lingering*: the last answer was given before the request was read; what still comes is read and thrown away
+  for a moment, because a close with bytes unread would take the answer from the client (RFC 9112 §9.6).
+
+Every deadline is asked for by the wheel, in C{check}.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol as Typed
+
+from twisted.internet.interfaces import IPushProducer
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+from zope.interface import implementer
+
+from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
+from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.wheel import Wheel
+from aibrix_twisted.wire.head import BadMessage, RequestHead
+from aibrix_twisted.wire.request import RequestParser
+
+_log = Logger()
+
+#: Bytes of further requests that may wait while one is answered.
+PIPELINED_BYTES = 65536
+
+#: How long, and for how many bytes, an unread rest is thrown away before the connection is closed.
+LINGER_S = 2.0
+LINGER_BYTES = 1 << 20
+
+#: A body may come as slowly as it likes for this long.
+MIN_RATE_GRACE_S = 5.0
+
+_CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+
+
+class Work(Typed):
+    """An exchange, as the connection sees it."""
+
+    def begin(self, body: bytes) -> None:
+        """The request is there whole."""
+        ...
+
+    def refuse(self, error: GatewayError) -> None:
+        """Answer with an error."""
+        ...
+
+    def client_gone(self) -> None:
+        """The client left."""
+        ...
+
+    def pause(self) -> None:
+        """The client does not keep up."""
+        ...
+
+    def resume(self) -> None:
+        """It does again."""
+        ...
+
+    def check(self, now: float) -> None:
+        """See whether a deadline has passed."""
+        ...
+
+
+class Exchanges(Typed):
+    """Where requests go: makes the work of each."""
+
+    wheel: Wheel
+    draining: bool
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force now."""
+        ...
+
+    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
+        """A head came.  An error says that the request is refused whatever its body; see L{refuse}."""
+        ...
+
+    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
+        """Answer, count and log a request that gets no work."""
+        ...
+
+    def connected(self, connection: DownstreamConnection) -> None:
+        """A client is here."""
+        ...
+
+    def disconnected(self, connection: DownstreamConnection) -> None:
+        """It is gone."""
+        ...
+
+
+@implementer(IPushProducer)
+class DownstreamConnection(Protocol):
+    """One client.  It is the producer of its own transport: what it is told of the client's speed it passes on."""
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
+        self._wheel = exchanges.wheel
+        self._settings = exchanges.settings
+        self._work: Work | None = None
+        self._reply: Reply | None = None
+        self._head: RequestHead | None = None
+        self._body: list[bytes] = []
+        self._body_bytes = 0
+        self._since = 0.0  # when the current state began
+        self._lingered = -1  # bytes thrown away; -1: not lingering
+        self._stalled_since: float | None = None
+        self._reading_paused = False
+        self._refusal: GatewayError | None = None  # said once the request, which has no body, is over
+        self._unread = False
+        self._advancing = False
+        self._closing = False
+        self._over = False
+
+    # -- the transport's side --------------------------------------------------------------------------------
+
+    def connectionMade(self) -> None:
+        """A client is here."""
+        limits = self._settings.limits
+        self._parser = RequestParser(
+            self,
+            max_head_bytes=limits.header_bytes,
+            max_headers=limits.headers,
+            max_bytes=limits.body_bytes,
+        )
+        transport = self.transport
+        assert transport is not None
+        if hasattr(transport, "setTcpNoDelay"):  # a Unix socket has no such thing
+            transport.setTcpNoDelay(True)
+        transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
+        self._since = self._wheel.now
+        self._slot = self._wheel.join(self)
+        self._exchanges.connected(self)
+
+    def dataReceived(self, data: bytes) -> None:
+        """Bytes of requests."""
+        if self._lingered >= 0:
+            self._lingered += len(data)
+            if self._lingered > LINGER_BYTES:
+                self.transport.abortConnection()  # type: ignore[union-attr]
+            return
+        if self._work is None and self._parser.idle:
+            self._since = self._wheel.now
+        self._feed(data)
+        if self._work is not None and not self._reading_paused and self._parser.pending_bytes > PIPELINED_BYTES:
+            self._reading_paused = True
+            self.transport.pauseProducing()  # type: ignore[union-attr]
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """The client is gone, whatever was under way."""
+        self._over = True
+        self._slot.discard(self)
+        self._parser.close()
+        work, self._work = self._work, None
+        self._exchanges.disconnected(self)
+        if work is not None:
+            work.client_gone()
+
+    def pauseProducing(self) -> None:
+        """From the transport: the client takes less than we send."""
+        if self._stalled_since is None:
+            self._stalled_since = self._wheel.now
+        if self._work is not None:
+            self._work.pause()
+
+    def resumeProducing(self) -> None:
+        """From the transport: it has taken what there was."""
+        self._stalled_since = None
+        if self._work is not None:
+            self._work.resume()
+
+    def stopProducing(self) -> None:
+        """From the transport: C{connectionLost} follows and says it all."""
+
+    # -- the parser's side -----------------------------------------------------------------------------------
+
+    def request_head(self, head: RequestHead) -> None:
+        """A head came; its body may follow."""
+        self._head = head
+        self._since = self._wheel.now
+        reply = self._reply = Reply(
+            self, minor_version=head.minor_version, keep_alive=head.keep_alive, without_body=head.method == "HEAD"
+        )
+        work = self._exchanges.open(head, reply, self.client, self._wheel.now)
+        if isinstance(work, GatewayError):
+            if head.chunked or head.content_length:
+                self._refuse(work)
+            else:
+                self._refusal = work
+            return
+        self._work = work
+        if head.expects_continue:
+            self.transport.write(_CONTINUE)  # type: ignore[union-attr]
+
+    def request_body(self, data: bytes) -> None:
+        """Some of the body."""
+        self._body.append(data)
+        self._body_bytes += len(data)
+
+    def request_complete(self) -> None:
+        """The request is there whole."""
+        work, refusal, head = self._work, self._refusal, self._head
+        pieces, self._body = self._body, []
+        self._body_bytes = 0
+        self._head = self._refusal = None
+        if work is not None:
+            work.begin(pieces[0] if len(pieces) == 1 else b"".join(pieces))
+        elif refusal is not None:
+            assert self._reply is not None
+            self._exchanges.refuse(refusal, head, self._reply, self.client, self._since)
+
+    # -- the reply's side ------------------------------------------------------------------------------------
+
+    def write(self, data: bytes) -> None:
+        """Send.  HOT."""
+        self.transport.write(data)  # type: ignore[union-attr]
+
+    def reply_over(self, *, keep: bool) -> None:
+        """The answer was given whole: on to the next request, or good-bye."""
+        self._work = self._reply = None
+        if self._over:
+            return
+        if self._unread:
+            self._linger()
+        elif not keep or self._exchanges.draining:
+            self._close()
+        else:
+            self._since = self._wheel.now
+            self._advance()
+
+    def reply_cut(self) -> None:
+        """The answer ends unfinished, for all to see."""
+        self._work = self._reply = None
+        self._close()
+
+    # -- deadlines -------------------------------------------------------------------------------------------
+
+    def check(self, now: float) -> None:
+        """From the wheel."""
+        timeouts = self._settings.timeouts
+        waited = now - self._since
+        if self._lingered >= 0 or self._closing:
+            if waited > (timeouts.client_stall if self._closing else LINGER_S):
+                self.transport.abortConnection()  # type: ignore[union-attr]
+        elif self._stalled_since is not None and now - self._stalled_since > timeouts.client_stall:
+            _log.info("a client took nothing for {seconds:.0f} s", seconds=now - self._stalled_since)
+            self.transport.abortConnection()  # type: ignore[union-attr]
+        elif self._head is not None:
+            self._check_body(now, waited)
+        elif self._work is not None:
+            self._work.check(now)
+        elif not self._parser.idle:
+            if waited > timeouts.client_header:
+                self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
+        elif waited > timeouts.keepalive:
+            self._close()
+
+    def _check_body(self, now: float, waited: float) -> None:
+        timeouts, rate = self._settings.timeouts, self._settings.limits.client_min_rate
+        if waited > timeouts.client_body:
+            self._refuse(ClientTooSlow(f"the request's body did not come within {timeouts.client_body:g} s"))
+        elif waited > MIN_RATE_GRACE_S and self._body_bytes < (waited - MIN_RATE_GRACE_S) * rate:
+            self._refuse(ClientTooSlow(f"the request's body came slower than {rate} bytes a second"))
+
+    def drain(self) -> None:
+        """The gateway is stopping: close if nothing is under way, else after the current answer."""
+        if self._reply is not None:
+            self._reply.close_after()
+        elif self._lingered < 0:
+            self._close()
+
+    # -- inside ----------------------------------------------------------------------------------------------
+
+    def _feed(self, data: bytes) -> None:
+        try:
+            self._parser.feed(data)
+        except BadMessage as bad:
+            self._malformed(bad)
+        except Exception:  # the door: a defect of ours ends this connection only
+            _log.failure("while reading a request of {client}", client=self.client)
+            self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def _advance(self) -> None:
+        """Parse the next request of those that came already; a loop, for their answers may be immediate."""
+        if self._advancing:
+            return
+        self._advancing = True
+        try:
+            while self._reply is None and self._parser.complete and not self._closing and not self._unread:
+                self._parser.next()
+        except BadMessage as bad:
+            self._malformed(bad)
+        except Exception:  # the door, as above
+            _log.failure("while reading a request of {client}", client=self.client)
+            self.transport.abortConnection()  # type: ignore[union-attr]
+        finally:
+            self._advancing = False
+        if self._reading_paused and self._parser.pending_bytes <= PIPELINED_BYTES and not self._closing:
+            self._reading_paused = False
+            self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def _malformed(self, bad: BadMessage) -> None:
+        """Framing is in doubt: one answer, then the end."""
+        if self._reply is None:
+            self._reply = Reply(self, minor_version=1, keep_alive=False, without_body=False)
+        kind = BodyTooLarge if bad.status == BodyTooLarge.status else MalformedRequest
+        self._refuse(kind(str(bad), status=bad.status))
+
+    def _refuse(self, error: GatewayError) -> None:
+        """Answer a request that is not read, or not read to its end."""
+        work, reply, head = self._work, self._reply, self._head
+        self._head = None
+        self._body.clear()
+        self._unread = True
+        self._parser.close()
+        if reply is None:
+            reply = self._reply = Reply(self, minor_version=1, keep_alive=False, without_body=False)
+        reply.close_after()
+        if work is not None:
+            work.refuse(error)
+        else:
+            self._exchanges.refuse(error, head, reply, self.client, self._since)
+
+    def _linger(self) -> None:
+        self._lingered = 0
+        self._since = self._wheel.now
+        self._parser.close()
+        self.transport.unregisterProducer()  # type: ignore[union-attr]
+        if hasattr(self.transport, "loseWriteConnection"):
+            self.transport.loseWriteConnection()  # type: ignore[union-attr]
+        else:
+            self.transport.loseConnection()  # type: ignore[union-attr]
+
+    def _close(self) -> None:
+        if not self._closing and not self._over:
+            self._closing = True
+            self._since = self._wheel.now
+            self.transport.loseConnection()  # type: ignore[union-attr]

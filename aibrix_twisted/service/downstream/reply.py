@@ -1,0 +1,108 @@
+"""What goes back to a client for one request: one head, a body, one end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aibrix_twisted.wire.framing import LAST_CHUNK, response_head
+
+
+class Line(Protocol):
+    """The client's connection, as a reply sees it."""
+
+    def write(self, data: bytes) -> None:
+        """Send."""
+        ...
+
+    def reply_over(self, *, keep: bool) -> None:
+        """The reply was given whole; keep the connection for the next request, or close it."""
+        ...
+
+    def reply_cut(self) -> None:
+        """The reply ends visibly unfinished: close once what was written is out."""
+        ...
+
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class Reply:
+    """Written once, in order: C{begin}, any number of C{write}, C{finish} or C{cut}, and C{let_go}.
+
+    The body is framed by its length where C{begin} is told of one, else in chunks, and towards an HTTP/1.0 client
+    by the connection's close.
+
+    @ivar begun: the head is out; nothing can be taken back.
+    @ivar whole: the body is out, to its end.
+    @ivar bytes_out: bytes of body given to the client, framing not counted.
+    """
+
+    __slots__ = ("_chunked", "_keep", "_line", "_minor_version", "_send", "_without_body", "begun", "bytes_out", "status", "whole")
+
+    def __init__(self, line: Line, *, minor_version: int, keep_alive: bool, without_body: bool) -> None:
+        self._line = line
+        self._send: Callable[[bytes], None] = line.write
+        self._minor_version = minor_version
+        self._keep = keep_alive
+        self._without_body = without_body
+        self._chunked = False
+        self.begun = False
+        self.whole = False
+        self.bytes_out = 0
+        self.status = 0
+
+    def close_after(self) -> None:
+        """Do not keep the connection: the rest of the request is not wanted, or we are draining."""
+        self._keep = False
+
+    def begin(self, status: int, reason: bytes, headers: Headers, data: bytes, *, length: int | None) -> None:
+        """Send the head and the first of the body in one piece.
+
+        @param headers: complete but for framing and C{connection}.
+        @param length: of the whole body, where it is known.
+        """
+        self.begun = True
+        self.status = status
+        if status in (204, 304):
+            pass
+        elif length is not None:
+            headers.append((b"content-length", b"%d" % length))
+        elif self._minor_version:
+            headers.append((b"transfer-encoding", b"chunked"))
+            self._chunked = not self._without_body
+        else:
+            self._keep = False
+        if not self._keep:
+            headers.append((b"connection", b"close"))
+        elif not self._minor_version:
+            headers.append((b"connection", b"keep-alive"))
+        head = response_head(status, reason, headers)
+        if not data or self._without_body:
+            self._send(head)
+            return
+        self.bytes_out += len(data)
+        self._send(b"%b%x\r\n%b\r\n" % (head, len(data), data) if self._chunked else head + data)
+
+    def write(self, data: bytes) -> None:
+        """More of the body.  HOT: once a read of a stream."""
+        self.bytes_out += len(data)
+        self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+
+    def finish(self) -> None:
+        """The body is whole."""
+        self.whole = True
+        if self._chunked:
+            self._send(LAST_CHUNK)
+
+    def cut(self, event: bytes) -> None:
+        """The body will not be whole: say so in a last event, if one is given, and end without the last chunk."""
+        if event:
+            self.write(event)
+
+    def let_go(self) -> None:
+        """Everything is written and counted: the connection may go on, or close."""
+        if self.whole:
+            self._line.reply_over(keep=self._keep)
+        else:
+            self._line.reply_cut()

@@ -1,0 +1,70 @@
+"""Is this request one that we take?  From its head and its body to what is asked of which model, or to an error."""
+
+from __future__ import annotations
+
+from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.errors import ClientError, InvalidBody, MethodNotAllowed, NoReplica, UnknownModel, UnknownPath, UnsupportedMedia
+from aibrix_twisted.wire.head import RequestHead
+from aibrix_twisted.wire.openai import Asked, BadRequest, peek
+from aibrix_twisted.wire.routes import ROUTES, Route
+
+#: AIBrix's name for a request whose body is at fault.
+_BODY_AT_FAULT = ((b"x-error-request-body-processing", b"true"),)
+
+
+def route_of(head: RequestHead) -> Route:
+    """The route of a head that is fit to be relayed.
+
+    @raise ClientError: the path, the method or the content coding is not one that we take.
+    """
+    route = ROUTES.get(head.path)
+    if route is None:
+        raise UnknownPath(f"there is no path {head.path.decode('ascii', 'replace')}")
+    if head.method != "POST":
+        raise MethodNotAllowed(
+            f"{route.path.decode()} takes POST, not {head.method}", headers=((b"allow", b"POST, OPTIONS"),)
+        )
+    coding = head.fields.get(b"content-encoding", b"identity")
+    if coding.lower() != b"identity":
+        raise UnsupportedMedia(
+            f"content-encoding {coding.decode('latin-1')!r}: a request's body is taken only as it is, uncoded"
+        )
+    return route
+
+
+def read(route: Route, head: RequestHead, body: bytes) -> Asked:
+    """What the body asks.
+
+    @raise ClientError: the body is not what the path takes.
+    """
+    try:
+        return peek(route, head.fields.get(b"content-type"), body)
+    except BadRequest as bad:
+        kind: type[ClientError] = UnsupportedMedia if bad.status == UnsupportedMedia.status else InvalidBody
+        raise kind(str(bad), status=bad.status, param=bad.param, code=bad.code, headers=_BODY_AT_FAULT) from None
+
+
+def model_of(asked: Asked, fleet: Fleet) -> str:
+    """The model behind the name that was asked for.
+
+    @raise UnknownModel: no replica serves it.
+    @raise NoReplica: none does yet, but some replica has not said what it serves.
+    """
+    model = fleet.resolve(asked.model)
+    if model is not None:
+        return model
+    header = ((b"x-error-no-model-backends", _visible(asked.model)),)
+    if not fleet.settled:
+        raise NoReplica(
+            f"no replica is known to serve the model {asked.model!r} yet, and some have not answered",
+            param="model",
+            headers=(*header, (b"retry-after", b"1")),
+        )
+    if not asked.model:
+        raise InvalidBody("'model' is a required property: more than one model is served", param="model")
+    raise UnknownModel(f"the model {asked.model!r} does not exist", param="model", headers=header)
+
+
+def _visible(name: str) -> bytes:
+    """A model's name as the value of a header; C{true}, as AIBrix says elsewhere, where it cannot be one."""
+    return name.encode() if name.isascii() and name.isprintable() and name.strip() == name and name else b"true"

@@ -1,0 +1,183 @@
+"""An engine's answer on its way to the client: passed through as it comes, or assembled whole first.
+
+A stream goes out as it comes.  Its head waits for the first bytes of its body, so that until then another replica
+may be tried.  Anything else is gathered up to a bound before its head goes out, so that one that is cut is never
+begun; beyond the bound it, too, goes out as it comes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.interfaces import Payload
+from aibrix_twisted.service.downstream.reply import Headers, Reply
+from aibrix_twisted.wire.head import Framing, ResponseHead
+from aibrix_twisted.wire.jsonbody import WholeBody
+from aibrix_twisted.wire.openai import Asked
+from aibrix_twisted.wire.stream import StreamWatch
+from aibrix_twisted.wire.usage import Usage
+
+#: Makes the headers of the reply out of the engine's: C{(head, streamed)}.
+MakeHeaders = Callable[[ResponseHead, bool], Headers]
+
+
+class Answer(Protocol):
+    """How a response is passed on, once its head told which kind it is."""
+
+    usage: Usage | None
+
+    @property
+    def events(self) -> int:
+        """Events of a stream that have passed."""
+        ...
+
+    def take(self, data: bytes) -> None:
+        """More of the body."""
+        ...
+
+    def judge(self) -> Payload:
+        """The body is over; called once."""
+        ...
+
+    def finish(self) -> None:
+        """Give the client a clean end."""
+        ...
+
+    def detach(self) -> None:
+        """The client left: read on, and give to nobody."""
+        ...
+
+
+class StreamAnswer:
+    """A stream of events."""
+
+    __slots__ = ("_head", "_headers", "_reply", "_watch", "usage")
+
+    def __init__(self, head: ResponseHead, watch: StreamWatch, reply: Reply, headers: MakeHeaders) -> None:
+        self._head: ResponseHead | None = head
+        self._watch = watch
+        self._reply: Reply | None = reply
+        self._headers = headers
+        self.usage: Usage | None = None
+
+    @property
+    def events(self) -> int:
+        """Events that have passed."""
+        return self._watch.events
+
+    def take(self, data: bytes) -> None:
+        """HOT: once a read."""
+        out = self._watch.feed(data)
+        if not out:
+            return
+        if self._head is not None:
+            self._begin(out)
+        elif self._reply is not None:
+            self._reply.write(out)
+
+    def judge(self) -> Payload:
+        """Whole where every choice has finished and the engine said that it was done."""
+        payload = self._watch.finish()
+        self.usage = self._watch.usage
+        return payload
+
+    @property
+    def saw_done(self) -> bool:
+        """The engine ended it with C{[DONE]}."""
+        return self._watch.saw_done
+
+    def finish(self) -> None:
+        """Pass on what was held back, then the last chunk."""
+        held = self._watch.held
+        if self._head is not None:
+            self._begin(held)
+        elif held and self._reply is not None:
+            self._reply.write(held)
+        if self._reply is not None:
+            self._reply.finish()
+
+    def detach(self) -> None:
+        """Read on, and give to nobody."""
+        self._reply = None
+
+    def _begin(self, data: bytes) -> None:
+        head, self._head = self._head, None
+        reply = self._reply
+        if reply is not None and head is not None:
+            reply.begin(head.status, head.reason, self._headers(head, True), data, length=None)
+
+
+class WholeAnswer:
+    """Anything but a stream."""
+
+    __slots__ = ("_body", "_head", "_headers", "_reply", "usage")
+
+    events = 0
+
+    def __init__(self, head: ResponseHead, body: WholeBody, reply: Reply, headers: MakeHeaders) -> None:
+        self._head: ResponseHead | None = head
+        self._body = body
+        self._reply: Reply | None = reply
+        self._headers = headers
+        self.usage: Usage | None = None
+
+    def take(self, data: bytes) -> None:
+        """Gather; beyond the bound, pass on."""
+        out = self._body.feed(data)
+        reply = self._reply
+        if not out or reply is None:
+            return
+        if self._head is None:
+            reply.write(out)
+            return
+        head, self._head = self._head, None
+        length = head.content_length if head.framing is Framing.LENGTH else None
+        reply.begin(head.status, head.reason, self._headers(head, False), out, length=length)
+
+    def judge(self) -> Payload:
+        """Whole where it decodes, or where its framing is all that can be asked."""
+        payload = self._body.finish()
+        self.usage = self._body.usage
+        return payload
+
+    def finish(self) -> None:
+        """Give the client all of it, or the end of what it has."""
+        reply, head = self._reply, self._head
+        if reply is None:
+            return
+        if head is not None:
+            data = self._body.body()
+            reply.begin(head.status, head.reason, self._headers(head, False), data, length=len(data))
+        reply.finish()
+
+    def detach(self) -> None:
+        """Read on, and give to nobody."""
+        self._reply = None
+
+
+def answer_for(
+    head: ResponseHead,
+    asked: Asked,
+    replica: Replica,
+    reply: Reply,
+    headers: MakeHeaders,
+    *,
+    withhold_usage: bool,
+    max_bytes: int,
+) -> StreamAnswer | WholeAnswer:
+    """The way in which this response is passed on.
+
+    An engine's own error is passed on as it is, whatever its body; so is what is coded, which nobody asked for.
+    """
+    kind = head.fields.get(b"content-type", b"").lower()
+    readable = head.status < 400 and head.fields.get(b"content-encoding", b"identity").lower() == b"identity"
+    dialect = asked.route.dialect
+    if readable and kind.startswith(b"text/event-stream"):
+        watch = StreamWatch(
+            dialect, choices=asked.choices, done_required=replica.done_required, withhold_usage=withhold_usage
+        )
+        return StreamAnswer(head, watch, reply, headers)
+    decoded = readable and kind.startswith(b"application/json")
+    return WholeAnswer(head, WholeBody(decoded=decoded, max_bytes=max_bytes), reply, headers)

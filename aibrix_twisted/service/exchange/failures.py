@@ -1,0 +1,51 @@
+"""What an ending that is not clean is called, to the client and in the counts."""
+
+from __future__ import annotations
+
+from aibrix_twisted.domain.assembly import Ending, Outcome
+from aibrix_twisted.errors import (
+    ClientGone,
+    EngineMalformed,
+    EngineReported,
+    GatewayError,
+    UpstreamBroke,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamTruncated,
+)
+from aibrix_twisted.interfaces import Payload
+from aibrix_twisted.policy.retry import Progress
+from aibrix_twisted.wire.openai import error_event, type_of
+
+
+def error_of(ending: Ending, replica: str, fault: str, progress: Progress, lateness: str) -> GatewayError | None:
+    """The error that an attempt's ending amounts to; C{None} where it was complete.
+
+    @param fault: what went wrong at the replica, for people.
+    @param lateness: which deadline passed, where one did.
+    """
+    because = f": {fault}" if fault else ""
+    match ending.outcome:
+        case Outcome.COMPLETE:
+            return None
+        case Outcome.ABANDONED:
+            return ClientGone("the client left")
+        case Outcome.TIMED_OUT:
+            return UpstreamTimeout(f"replica {replica}: {lateness}")
+        case Outcome.MALFORMED:
+            return EngineMalformed(f"replica {replica} framed an answer as whole whose payload is not")
+        case Outcome.TRUNCATED:
+            if ending.headless:
+                return UpstreamTruncated(f"replica {replica} closed the connection before it answered")
+            return UpstreamTruncated(f"replica {replica} closed the connection before its answer was whole")
+        case Outcome.BROKEN:
+            if ending.payload is Payload.BROKEN:
+                return EngineReported(f"replica {replica} reported an error within its answer")
+            if progress is Progress.NOTHING_SENT:
+                return UpstreamRefused(f"replica {replica} could not be connected to{because}")
+            return UpstreamBroke(f"the connection to replica {replica} broke{because}")
+
+
+def error_event_of(error: GatewayError) -> bytes:
+    """The error as the last event of a stream that had begun."""
+    return error_event(str(error), type_of(error.status), error.param, error.said_code)

@@ -1,0 +1,67 @@
+"""The heads of what goes back: an engine's, with what we add; our own errors; our own documents."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.errors import GatewayError
+from aibrix_twisted.service.downstream.reply import Headers, Reply
+from aibrix_twisted.wire.framing import REASONS, forwardable
+from aibrix_twisted.wire.head import ResponseHead
+from aibrix_twisted.wire.openai import error_body, type_of
+
+#: Ours to set.
+_NOT_PASSED_ON: Final = frozenset(
+    {
+        b"content-length",
+        b"request-id",
+        b"routing-strategy",
+        b"x-aibrix-attempts",
+        b"x-aibrix-edited",
+        b"x-aibrix-replica",
+        b"x-request-id",
+    }
+)
+
+_JSON: Final = (b"content-type", b"application/json")
+
+
+def reply_headers(exchange: Exchange, head: ResponseHead, *, streamed: bool) -> Headers:
+    """An engine's headers as the client gets them, but for framing."""
+    headers = forwardable(head.headers, head.fields, _NOT_PASSED_ON)
+    headers += _ours(exchange)
+    headers.append((b"x-aibrix-replica", exchange.replica.encode()))
+    headers.append((b"routing-strategy", exchange.policy.encode()))
+    if exchange.edited:
+        headers.append((b"x-aibrix-edited", ",".join(exchange.edited).encode()))
+    if streamed:
+        if b"cache-control" not in head.fields:
+            headers.append((b"cache-control", b"no-cache"))
+        if b"x-accel-buffering" not in head.fields:
+            headers.append((b"x-accel-buffering", b"no"))
+    return headers
+
+
+def send_error(error: GatewayError, exchange: Exchange, reply: Reply) -> None:
+    """OpenAI's error object, with AIBrix's headers where it has any for the case."""
+    body = error_body(str(error), type_of(error.status), error.param, error.said_code)
+    send_own(error.status, [_JSON, *error.headers], body, exchange, reply)
+
+
+def send_document(body: bytes, exchange: Exchange, reply: Reply, *, status: int = 200) -> None:
+    """A JSON document of our own."""
+    send_own(status, [_JSON], body, exchange, reply)
+
+
+def send_own(status: int, headers: Headers, body: bytes, exchange: Exchange, reply: Reply) -> None:
+    """An answer that no engine had a part in, whole."""
+    reply.begin(status, REASONS[status], headers + _ours(exchange), body, length=len(body))
+    reply.finish()
+
+
+def _ours(exchange: Exchange) -> Headers:
+    id = exchange.id.encode()
+    if exchange.attempts > 1:
+        return [(b"x-request-id", id), (b"request-id", id), (b"x-aibrix-attempts", b"%d" % exchange.attempts)]
+    return [(b"x-request-id", id), (b"request-id", id)]

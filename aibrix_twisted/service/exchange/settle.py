@@ -1,0 +1,39 @@
+"""What an attempt and an exchange hold is let go of here, once, and nowhere else."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aibrix_twisted.domain.assembly import Ending, Outcome
+from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.errors import ClientGone
+from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.exchange.answers import StreamAnswer
+from aibrix_twisted.service.exchange.attempt import Attempt
+from aibrix_twisted.service.telemetry.metrics import Metrics
+from aibrix_twisted.service.upstream.pool import Pool
+
+if TYPE_CHECKING:
+    from aibrix_twisted.service.exchange.exchanges import Exchanges
+
+
+def settle_attempt(attempt: Attempt, ending: Ending, pool: Pool, metrics: Metrics) -> None:
+    """The lease goes back, the connection goes back or is closed, and what was learned of the replica is kept."""
+    replica = attempt.replica
+    attempt.lease.release()
+    connection, attempt.connection = attempt.connection, None
+    if connection is not None:
+        pool.give_back(connection)
+    if isinstance(attempt.answer, StreamAnswer) and attempt.answer.saw_done:
+        replica.seen_done = True
+    if attempt.fault:
+        replica.last_error = attempt.fault
+    metrics.attempts[replica.name, ending.outcome.value] += 1
+
+
+def settle_exchange(exchange: Exchange, reply: Reply, exchanges: Exchanges) -> None:
+    """The stamps are closed, and the meters and the log are told."""
+    exchange.stamps.ended = exchanges.seconds()
+    exchange.bytes_out = reply.bytes_out
+    exchange.status = ClientGone.status if exchange.outcome is Outcome.ABANDONED else reply.status
+    exchanges.over(exchange)

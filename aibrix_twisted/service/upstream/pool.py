@@ -1,0 +1,122 @@
+"""Connections to replicas that wait for their next request.
+
+The one used last is used next, so that those in excess grow old and are closed.  An idle connection is given up
+before the engine would give it up (uvicorn's servers and llama-server do so after five seconds), and one whose
+engine has closed it already, though the reactor has not come to say so yet, is not used.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.service.upstream.connect import Connecting
+from aibrix_twisted.service.upstream.protocol import UpstreamConnection
+from aibrix_twisted.service.wheel import Wheel
+
+#: Below the five seconds after which the engines close an idle connection.
+IDLE_LIMIT_S = 4.0
+
+
+class Pool:
+    """All connections to all replicas, filed by address."""
+
+    def __init__(self, reactor: Any, wheel: Wheel) -> None:
+        self._reactor = reactor
+        self._wheel = wheel
+        self._idle: dict[tuple[str, int], list[UpstreamConnection]] = {}
+        self._all: set[UpstreamConnection] = set()
+        self._slot = wheel.join(self)
+
+    @property
+    def open(self) -> int:
+        """Connections there are, idle or not."""
+        return len(self._all)
+
+    @property
+    def idle(self) -> int:
+        """Connections that wait for a request."""
+        return sum(map(len, self._idle.values()))
+
+    def take(self, replica: Replica) -> UpstreamConnection | None:
+        """An idle connection to it that is fit to be used, or C{None}."""
+        idle = self._idle.get((replica.host, replica.port))
+        while idle:
+            connection = idle.pop()
+            if _still_open(connection):
+                return connection
+            connection.abandon()
+        return None
+
+    def connect(
+        self,
+        replica: Replica,
+        timeout_s: float,
+        connected: Callable[[UpstreamConnection], None],
+        failed: Callable[[str], None],
+    ) -> Connecting:
+        """Open a new one; C{start()} what is returned."""
+        key = (replica.host, replica.port)
+
+        def make(made: Callable[[UpstreamConnection], None]) -> UpstreamConnection:
+            return UpstreamConnection(self, key, made)
+
+        def taken_in(connection: UpstreamConnection) -> None:
+            self._all.add(connection)
+            connected(connection)
+
+        return Connecting(self._reactor, replica.host, replica.port, timeout_s, make, taken_in, failed)
+
+    def give_back(self, connection: UpstreamConnection) -> None:
+        """The attempt is over: keep the connection if it may be used again, else close it."""
+        if connection.reusable:
+            connection.idle_since = self._wheel.now
+            self._idle.setdefault(connection.key, []).append(connection)
+        else:
+            connection.abandon()
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """From a connection: it is gone."""
+        self._all.discard(connection)
+        idle = self._idle.get(connection.key)
+        if idle is not None and connection in idle:
+            idle.remove(connection)
+
+    def check(self, now: float) -> None:
+        """From the wheel: close what has been idle for too long.  The oldest are at the front."""
+        for key, idle in tuple(self._idle.items()):
+            fresh = 0
+            while fresh < len(idle) and now - idle[fresh].idle_since > IDLE_LIMIT_S:
+                fresh += 1
+            old, idle[:fresh] = idle[:fresh], []
+            for connection in old:
+                connection.abandon()
+            if not idle:
+                del self._idle[key]
+
+    def close(self) -> None:
+        """Close every connection, and stop watching."""
+        self._slot.discard(self)
+        self._idle.clear()
+        for connection in tuple(self._all):
+            connection.abandon()
+
+
+def _still_open(connection: UpstreamConnection) -> bool:
+    """Whether neither a close nor unasked bytes wait to be read.
+
+    The reactor will tell of both in its next turn; a request sent before that would be lost.
+    """
+    peer = connection.transport
+    handle = getattr(peer, "socket", None)  # transports in memory have none
+    if handle is None:
+        return True
+    try:
+        handle.recv(1, socket.MSG_PEEK)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False

@@ -1,0 +1,150 @@
+"""One connection to a replica: joins the bytes of HTTP/1.1 to a L{ResponseAssembly}.
+
+It serves one attempt at a time.  Everything that can end a response here (the last chunk, a close, a reset, bytes
+that are not HTTP) goes through C{_end}, which lets go of the assembly first and tells it second, so that whatever
+comes after finds nobody to tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol as Typed
+
+from twisted.internet.error import ConnectionDone
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.logger import Logger
+from twisted.python.failure import Failure
+
+from aibrix_twisted.domain.assembly import Cause, ResponseAssembly
+from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
+from aibrix_twisted.wire.response import ResponseParser
+
+_log = Logger()
+
+#: A request's body up to this size goes out in one piece with its head.
+ONE_WRITE_BYTES = 65536
+
+
+class Home(Typed):
+    """Where a connection belongs: the pool."""
+
+    def lost(self, connection: UpstreamConnection) -> None:
+        """The connection is gone."""
+        ...
+
+
+class UpstreamConnection(Protocol):
+    """A client of one replica.
+
+    @ivar key: the replica's address, as the pool files it.
+    @ivar uses: requests sent on it, the current one included.
+    @ivar answered: some byte of the current response came.
+    @ivar reusable: the last response left it fit for another request.
+    @ivar idle_since: when it last became idle, by the clock of the pool.
+    @ivar fault: what was wrong with what came, for people; C{""} where nothing was.
+    """
+
+    def __init__(self, home: Home, key: tuple[str, int], made: Callable[[UpstreamConnection], None]) -> None:
+        self._home = home
+        self._made = made
+        self.key = key
+        self._assembly: ResponseAssembly | None = None
+        self._parser: ResponseParser | None = None
+        self._keep_alive = False
+        self._paused = False
+        self.uses = 0
+        self.answered = False
+        self.reusable = False
+        self.idle_since = 0.0
+        self.fault = ""
+
+    def connectionMade(self) -> None:
+        """A request is one write and every event of a stream is one; none should wait for another."""
+        self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        self._made(self)
+
+    def send(self, assembly: ResponseAssembly, head: bytes, body: bytes) -> None:
+        """Send a request; its response goes to C{assembly}."""
+        self.uses += 1
+        self.answered = self.reusable = False
+        self.fault = ""
+        self._assembly = assembly
+        self._parser = ResponseParser(self)
+        transport = self.transport
+        if len(body) <= ONE_WRITE_BYTES:
+            transport.write(head + body)  # type: ignore[union-attr]
+        else:
+            transport.write(head)  # type: ignore[union-attr]
+            transport.write(body)  # type: ignore[union-attr]
+
+    def abandon(self) -> None:
+        """Nobody wants the response any more: close, which is how HTTP/1.1 cancels."""
+        self._assembly = self._parser = None
+        self.reusable = False
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def pause(self) -> None:
+        """Stop reading: the client does not keep up."""
+        self._paused = True
+        self.transport.pauseProducing()  # type: ignore[union-attr]
+
+    def resume(self) -> None:
+        """Read again."""
+        self._paused = False
+        self.transport.resumeProducing()  # type: ignore[union-attr]
+
+    def dataReceived(self, data: bytes) -> None:
+        """HOT: once a read."""
+        parser = self._parser
+        if parser is None:  # nobody asked: whatever it is, the connection is out of step
+            self.reusable = False
+            self.transport.abortConnection()  # type: ignore[union-attr]
+            return
+        self.answered = True
+        try:
+            parser.feed(data)
+        except BadMessage as bad:
+            self._broke(f"{bad} [{bad.reason}]")
+        except Exception:  # the door: a defect on the client's side of the relay ends this response only
+            _log.failure("while relaying a response")
+            self._broke("the relay failed")
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """Clean or not, if a response was under way this is what ends it."""
+        self.reusable = False
+        self._home.lost(self)
+        clean = reason.check(ConnectionDone) is not None
+        if not clean and not self.fault:
+            self.fault = reason.getErrorMessage()
+        self._end(Cause.UPSTREAM_CLOSED if clean else Cause.UPSTREAM_BROKE)
+
+    def response_head(self, head: ResponseHead) -> None:
+        """From the parser."""
+        self._keep_alive = head.keep_alive
+        if self._assembly is not None:
+            self._assembly.head(head, close_delimited=head.framing is Framing.CLOSE)
+
+    def response_body(self, data: bytes) -> None:
+        """From the parser.  HOT."""
+        assembly = self._assembly
+        if assembly is not None:
+            assembly.body(data)
+
+    def response_complete(self) -> None:
+        """From the parser: the framing says that the body is over."""
+        parser = self._parser
+        self.reusable = self._keep_alive and parser is not None and not parser.excess
+        self._end(Cause.FINAL_CHUNK)
+
+    def _broke(self, fault: str) -> None:
+        self.fault = fault
+        self.reusable = False
+        self._end(Cause.UPSTREAM_BROKE)
+        self.transport.abortConnection()  # type: ignore[union-attr]
+
+    def _end(self, cause: Cause) -> None:
+        assembly, self._assembly, self._parser = self._assembly, None, None
+        if self._paused and self.reusable:  # paused by the response's last bytes: the next one is to be read
+            self.resume()
+        if assembly is not None:
+            assembly.end(cause)

@@ -1,0 +1,71 @@
+"""Deadlines, coarsely.
+
+Whatever can be late joins the wheel and is asked once a turn whether it is.  Nobody makes, moves or cancels a
+timer per request or per chunk: what is watched notes C{wheel.now} when something happened to it, which costs one
+attribute, and compares when it is asked.  The price is that a deadline is met up to one turn late.
+"""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+_log = Logger()
+
+
+class Watched(Protocol):
+    """Something with deadlines."""
+
+    def check(self, now: float) -> None:
+        """See whether any has passed, and act."""
+        ...
+
+
+class Wheel:
+    """Slots of watched things, one slot checked at each tick, each slot once a turn.
+
+    @ivar now: the clock as of the last tick; at most C{turn_s / slots} old while the wheel runs.
+    """
+
+    def __init__(self, clock: IReactorTime, *, turn_s: float = 0.5, slots: int = 5) -> None:
+        self._clock = clock
+        self._tick_s = turn_s / slots
+        self._slots: list[set[Watched]] = [set() for _ in range(slots)]
+        self._next_in = 0
+        self._next_out = 0
+        self._call = LoopingCall(self._tick)
+        self._call.clock = clock
+        self.now = clock.seconds()
+
+    def start(self) -> None:
+        """Begin to turn."""
+        self.now = self._clock.seconds()
+        self._call.start(self._tick_s, now=False).addErrback(lambda f: _log.failure("the wheel stopped", f))
+
+    def stop(self) -> None:
+        """Stop turning.  What is watched is not told."""
+        if self._call.running:
+            self._call.stop()
+
+    def join(self, watched: Watched) -> set[Watched]:
+        """Watch something.
+
+        @return: the slot that it is in: C{slot.discard(watched)} ends the watch.
+        """
+        self._next_in = (self._next_in + 1) % len(self._slots)
+        slot = self._slots[self._next_in]
+        slot.add(watched)
+        return slot
+
+    def _tick(self) -> None:
+        self.now = now = self._clock.seconds()
+        slot = self._slots[self._next_out]
+        self._next_out = (self._next_out + 1) % len(self._slots)
+        for watched in tuple(slot):
+            try:
+                watched.check(now)
+            except Exception:  # one that fails must not stop the watch over all others
+                _log.failure("while checking the deadlines of {watched}", watched=watched)

@@ -1,0 +1,191 @@
+"""One response out of an engine's bytes.
+
+The head is read by L{aibrix_twisted.wire.head}; chunks are llhttp's work (through httptools), whose reading of
+RFC 9112 §7.1 was found to be strict: CR LF only, hexadecimal digits only, extensions that are tokens.  Its callbacks
+only gather; the sink is told after llhttp has returned, once a read however many chunks there were, so that whatever
+the sink does, it does not do it beneath the parser's frames.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import httptools
+
+from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead, parse_response_head
+
+#: llhttp is told of a chunked message with this, for it reads the real head no better than we did.
+_CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
+
+MAX_INTERIM: Final = 8
+
+
+class ResponseSink(Protocol):
+    """Who is told of a response, in this order."""
+
+    def response_head(self, head: ResponseHead) -> None:
+        """The head; interim ones are not told."""
+        ...
+
+    def response_body(self, data: bytes) -> None:
+        """Some of the body, any number of times, at least a byte."""
+        ...
+
+    def response_complete(self) -> None:
+        """The framing says that it is over."""
+        ...
+
+
+class _Chunks:
+    """What llhttp calls: it gathers.  llhttp hands trailers to C{on_header} if there is one; they are dropped."""
+
+    __slots__ = ("begun", "on_body", "pieces", "whole")
+
+    def __init__(self) -> None:
+        self.pieces: list[bytes] = []
+        self.on_body = self.pieces.append
+        self.begun = 0
+        self.whole = False
+
+    def on_message_begin(self) -> None:
+        """Ours, and, where it comes again, bytes that nobody asked for."""
+        self.begun += 1
+
+    def on_message_complete(self) -> None:
+        """The last chunk."""
+        self.whole = True
+
+
+class ResponseParser:
+    """Feeds one sink with one response.
+
+    @ivar complete: it was told to its end.
+    @ivar excess: bytes came after its end, so that the connection is out of step.
+    """
+
+    __slots__ = ("_buffer", "_chunks", "_framing", "_interim", "_left", "_llhttp", "_max_bytes", "_max_headers", "_sink", "complete", "excess")
+
+    def __init__(self, sink: ResponseSink, *, max_bytes: int = 65536, max_headers: int = 200) -> None:
+        self._sink = sink
+        self._max_bytes = max_bytes
+        self._max_headers = max_headers
+        self._buffer = b""
+        self._interim = 0
+        self._framing: Framing | None = None
+        self._left = 0
+        self._chunks: _Chunks | None = None
+        self._llhttp: httptools.HttpResponseParser | None = None
+        self.complete = False
+        self.excess = False
+
+    def feed(self, data: bytes) -> None:
+        """Take the next bytes.  HOT: once a read.
+
+        @raise BadMessage: they are not HTTP.  What came before them was told.
+        """
+        chunks = self._chunks
+        if chunks is None:
+            self._feed_otherwise(data)
+            return
+        pieces = chunks.pieces
+        broken: BadMessage | None = None
+        try:
+            self._llhttp.feed_data(data)  # type: ignore[union-attr]
+        except httptools.HttpParserError as error:
+            broken = BadMessage(502, "chunk", f"chunked framing: {error}")
+        if pieces:
+            body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            if chunks.whole:
+                self._last(body, chunks, broken)
+                return
+            self._sink.response_body(body)
+        elif chunks.whole:
+            self._last(b"", chunks, broken)
+            return
+        if broken is not None:
+            raise broken
+
+    def finish(self) -> bool:
+        """No more comes.
+
+        @return: whether that is an end of the response: only where its head promised none.
+        """
+        return self.complete or self._framing is Framing.CLOSE
+
+    def _last(self, body: bytes, chunks: _Chunks, broken: BadMessage | None) -> None:
+        """The last chunk is here.  Bytes beyond it are nobody's, and make the connection unfit."""
+        self.excess = broken is not None or chunks.begun > 1
+        self._chunks = self._llhttp = None
+        self.complete = True
+        sink = self._sink
+        if body:
+            sink.response_body(body)
+        sink.response_complete()
+
+    def _feed_otherwise(self, data: bytes) -> None:
+        framing = self._framing
+        if framing is None:
+            self._take_head(self._buffer + data if self._buffer else data)
+        elif self.complete:
+            self.excess = True
+        elif framing is Framing.CLOSE:
+            self._sink.response_body(data)
+        else:
+            self._take_length(data)
+
+    def _take_length(self, data: bytes) -> None:
+        left = self._left
+        if len(data) < left:
+            self._left = left - len(data)
+            self._sink.response_body(data)
+            return
+        self._left = 0
+        self.excess = len(data) > left
+        self.complete = True
+        if left:
+            self._sink.response_body(data[:left])
+        self._sink.response_complete()
+
+    def _take_head(self, data: bytes) -> None:
+        self._buffer = b""
+        while True:
+            end = data.find(b"\r\n\r\n")
+            if end < 0 or end + 4 > self._max_bytes:
+                self._check_unfinished_head(data)
+                self._buffer = data
+                return
+            head = parse_response_head(data[: end + 4], max_headers=self._max_headers)
+            data = data[end + 4 :]
+            if head.status >= 200:
+                break
+            self._interim += 1
+            if head.status == 101 or self._interim > MAX_INTERIM:
+                raise BadMessage(502, "interim", f"status {head.status} that nobody asked for")
+            if not data:
+                return
+        self._begin(head, data)
+
+    def _begin(self, head: ResponseHead, data: bytes) -> None:
+        framing = self._framing = head.framing
+        if framing is Framing.CHUNKED:
+            chunks = self._chunks = _Chunks()
+            self._llhttp = httptools.HttpResponseParser(chunks)
+            self._llhttp.feed_data(_CHUNKED_HEAD)
+        elif framing is Framing.LENGTH:
+            self._left = head.content_length or 0
+        self._sink.response_head(head)
+        if framing is Framing.NONE or (framing is Framing.LENGTH and not self._left):
+            self.excess = bool(data)
+            self.complete = True
+            self._sink.response_complete()
+        elif data:
+            self.feed(data)
+
+    def _check_unfinished_head(self, data: bytes) -> None:
+        if len(data) >= self._max_bytes:
+            raise BadMessage(502, "head_too_large", f"the head exceeds {self._max_bytes} bytes")
+        if not b"HTTP/1.".startswith(data[:7]):
+            raise BadMessage(502, "start_line", f"start line {ascii(data[:60].decode('latin-1'))}: expected HTTP/1.1")
+        if data.count(b"\n") != data.count(b"\r\n"):
+            raise BadMessage(502, "header_line", "a bare LF in the head: expected CR LF")

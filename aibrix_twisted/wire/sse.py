@@ -1,0 +1,86 @@
+"""Server-sent events, as WHATWG HTML §9.2 has them, out of bytes that are cut anywhere."""
+
+from __future__ import annotations
+
+import re
+from typing import Final, NamedTuple
+
+#: The end of an event: two line ends in a row, each CR LF, LF or CR.
+_BLANK: Final = re.compile(rb"(?:\r\n|\n|\r)(?:\r\n|\n|\r)")
+_LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_BOM: Final = b"\xef\xbb\xbf"
+
+
+class TooLong(Exception):
+    """An event exceeds the bound that it may have."""
+
+
+class Event(NamedTuple):
+    """One event that has data.
+
+    @ivar raw: its bytes as they came, the blank line that ends it included.
+    """
+
+    data: bytes
+    name: bytes
+    raw: bytes
+
+
+def read_event(raw: bytes) -> Event | None:
+    """One event out of its lines; C{None} where there is no data in them, as in a comment."""
+    data: list[bytes] = []
+    name = b""
+    for line in _LINE_END.split(raw.removeprefix(_BOM)):
+        field, _, value = line.partition(b":")
+        value = value.removeprefix(b" ")
+        if field == b"data":
+            data.append(value)
+        elif field == b"event":
+            name = value
+    return Event(b"\n".join(data), name, raw) if data else None
+
+
+class SSEParser:
+    """Cuts bytes into events.  Works on bytes: a character cut in two is whole again when its event is."""
+
+    __slots__ = ("_max_bytes", "_rest")
+
+    def __init__(self, *, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._rest = b""
+
+    @property
+    def rest(self) -> bytes:
+        """What is not yet an event."""
+        return self._rest
+
+    def feed(self, data: bytes) -> list[bytes]:
+        """Take the next bytes.
+
+        @return: each event that is whole now, as its raw bytes, blank line included; comments too.
+        @raise TooLong: one exceeds C{max_bytes}.
+        """
+        searched = max(0, len(self._rest) - 3)  # a blank line has up to four bytes
+        rest = self._rest + data
+        raws = []
+        at = 0
+        for blank in _BLANK.finditer(rest, searched):
+            end = blank.end()
+            if end == len(rest) and rest.endswith(b"\r"):  # half of a CR LF, perhaps
+                break
+            raws.append(rest[at:end])
+            at = end
+        self._rest = rest[at:]
+        if len(self._rest) > self._max_bytes:
+            raise TooLong(f"an event exceeds {self._max_bytes} bytes")
+        return raws
+
+    def finish(self) -> list[bytes]:
+        """No more comes.  An event whose blank line did not come is none; one whose CR LF was cut is."""
+        rest, self._rest = self._rest, b""
+        return [rest] if rest.endswith((b"\r\r", b"\n\r", b"\r\n\r")) else []
+
+
+def encode_event(data: bytes) -> bytes:
+    """One event, of data without line ends."""
+    return b"data: %b\n\n" % data

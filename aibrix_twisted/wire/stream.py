@@ -1,0 +1,262 @@
+"""Watches a stream of events pass: counts them, and remembers those that say how it ended.
+
+Nearly every event is a piece of text between two others, and differs from the one before in that text only.  So the
+pass path compares an event with the frame of an earlier one, and looks no further.  What does not fit the frame is
+searched for what an event of interest would have to contain; one that has it is kept as bytes, and is decoded when
+the stream is over and not before.  The one exception is usage that the gateway asked for and the client did not: its
+event has to be recognised as it passes, because it is withheld.
+
+A search finds too much (a text may quote a key), never too little: within JSON strings a quote is escaped, so what
+looks like a key is one or is a whole string, and decoding decides.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import orjson
+from zope.interface import implementer
+
+from aibrix_twisted.interfaces import IBodyDecoder, Payload
+from aibrix_twisted.wire.routes import Dialect
+from aibrix_twisted.wire.sse import SSEParser, TooLong, read_event
+from aibrix_twisted.wire.usage import Usage, merged, usage_of
+
+_DONE: Final = b"[DONE]"
+
+#: What a whole stream's last word is, in dialects that have types of events.
+_LAST_TYPES: Final[dict[Dialect, frozenset[str]]] = {
+    Dialect.RESPONSES: frozenset({"response.completed", "response.incomplete"}),
+    Dialect.MESSAGES: frozenset({"message_stop"}),
+}
+_CHOICES: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
+
+#: Events of interest that are kept; a stream has a few for each choice.
+_MAX_KEPT: Final = 1024
+
+#: What comes right before the text of an event, in chat and in completions.
+_TEXT_KEYS: Final = (b'"content":"', b'"text":"')
+
+#: Frames learned per stream; one whose events keep changing does without.
+_MAX_FRAMES: Final = 8
+
+
+@implementer(IBodyDecoder)
+class StreamWatch:
+    """The decoder of a streamed response.
+
+    @ivar events: events with data that have passed whole.
+    After C{finish}:
+    @ivar usage: what the stream said of it last.
+    @ivar saw_done: it ended with C{[DONE]}.
+    @ivar finished: choices that got a C{finish_reason}.
+    @ivar reported: the event in which the engine said that it failed, as it came; empty where there was none.
+    @ivar held: bytes not yet given back by C{feed}.
+    """
+
+    __slots__ = (
+        "_choices",
+        "_dialect",
+        "_dirty",
+        "_done_required",
+        "_frame_bytes",
+        "_frame_end",
+        "_frame_start",
+        "_frames",
+        "_kept",
+        "_last_seen",
+        "_lost",
+        "_parser",
+        "_withhold",
+        "events",
+        "finished",
+        "held",
+        "reported",
+        "saw_done",
+        "usage",
+    )
+
+    def __init__(
+        self,
+        dialect: Dialect,
+        *,
+        choices: int,
+        done_required: bool,
+        withhold_usage: bool = False,
+        max_bytes: int = 1 << 20,
+    ) -> None:
+        """
+        @param choices: how many the request asked for.
+        @param done_required: this engine ends its streams with C{[DONE]}.
+        @param withhold_usage: an event that has usage and no choices is not the client's.
+        @param max_bytes: the longest event that is looked into.
+        """
+        self._dialect = dialect
+        self._choices = choices
+        self._done_required = done_required
+        self._withhold = withhold_usage
+        self._parser = SSEParser(max_bytes=max_bytes)
+        self._frame_start = self._frame_end = b"\0"  # fits nothing
+        self._frame_bytes = 2
+        self._frames = 0
+        self._dirty = False  # the parser holds part of an event
+        self._lost = False  # an event was too long to be looked into
+        self._kept: list[bytes] = []
+        self._last_seen = False
+        self.events = 0
+        self.usage: Usage | None = None
+        self.saw_done = False
+        self.finished: set[int] = set()
+        self.reported = b""
+        self.held = b""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next piece of the body.  HOT: once a read, and then mostly one whole event.
+
+        @return: what may go to the client now.
+        """
+        if not self._dirty:
+            start, end = self._frame_start, self._frame_end
+            if data.startswith(start) and data.endswith(end) and len(data) >= self._frame_bytes:
+                text = data[len(start) : -len(end)]
+                if b'"' not in text and b"\n" not in text and b"\r" not in text:
+                    self.events += 1
+                    return data
+            if data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and b"\r" not in data:
+                self.events += 1
+                if not _is_of_interest(data):
+                    self._learn(data)
+                    return data
+                return data if self._keep(data) else b""
+        if self._lost:
+            return data
+        return self._feed_otherwise(data)
+
+    def finish(self) -> Payload:
+        """The stream is over: decode what was kept, and judge."""
+        if not self._lost:
+            self._pass(self._parser.finish())
+        if self._withhold:
+            self.held += self._parser.rest
+        self._digest()
+        return self._judge()
+
+    def _learn(self, event: bytes) -> None:
+        """Take an event without interest for a frame: whatever differs from it in its text only is like it."""
+        if self._frames < _MAX_FRAMES:
+            for key in _TEXT_KEYS:
+                at = event.find(key)
+                if at >= 0:
+                    at += len(key)
+                    self._frames += 1
+                    self._frame_start = event[:at]
+                    self._frame_end = event[event.index(b'"', at) :]
+                    self._frame_bytes = len(self._frame_start) + len(self._frame_end)
+                    return
+
+    def _feed_otherwise(self, data: bytes) -> bytes:
+        """Several events, or parts of some, or line ends other than LF."""
+        try:
+            raws = self._parser.feed(data)
+        except TooLong:
+            rest = self._parser.rest
+            passed = rest if self._withhold else data
+            self._lost, self._withhold, self._dirty = True, False, False
+            return passed
+        self._dirty = bool(self._parser.rest)
+        passed = self._pass(raws)
+        return passed if self._withhold else data
+
+    def _pass(self, raws: list[bytes]) -> bytes:
+        passed = []
+        for raw in raws:
+            if b"data" in raw and read_event(raw) is not None:
+                self.events += 1
+            if not _is_of_interest(raw) or self._keep(raw):
+                passed.append(raw)
+        return b"".join(passed)
+
+    def _keep(self, raw: bytes) -> bool:
+        """Remember an event of interest.
+
+        @return: whether it is the client's.
+        """
+        self._kept.append(raw)
+        if len(self._kept) > _MAX_KEPT:  # an engine that says something of interest in each event
+            self._digest()
+        return not (self._withhold and b'"usage"' in raw and _is_usage_alone(raw))
+
+    def _digest(self) -> None:
+        kept, self._kept = self._kept, []
+        for raw in kept:
+            event = read_event(raw)
+            if event is None:
+                continue
+            if event.data.strip() == _DONE:
+                self.saw_done = True
+                continue
+            document = _decoded(event.data)
+            if not isinstance(document, dict):
+                continue
+            if event.name == b"error" or _reports_failure(document):
+                self.reported = self.reported or raw
+            choices = document.get("choices")
+            for choice in choices if isinstance(choices, list) else ():
+                if isinstance(choice, dict) and choice.get("finish_reason") is not None:
+                    self.finished.add(choice.get("index", 0))
+            if document.get("type") in _LAST_TYPES.get(self._dialect, ()):
+                self._last_seen = True
+            self.usage = merged(self.usage, usage_of(document))
+
+    def _judge(self) -> Payload:
+        if self.reported:
+            return Payload.BROKEN
+        if self._lost:
+            return Payload.OPAQUE
+        if self._dialect in _CHOICES:
+            whole = len(self.finished) >= self._choices and (self.saw_done or not self._done_required)
+        elif self._dialect in _LAST_TYPES:
+            whole = self._last_seen
+        elif self._dialect is Dialect.GENERATE and self._done_required:
+            whole = self.saw_done
+        else:
+            return Payload.OPAQUE
+        return Payload.WHOLE if whole else Payload.CUT
+
+
+def _is_of_interest(data: bytes) -> bool:
+    """Whether there may be something in it that says how the stream ends, or what it took.  HOT."""
+    return (
+        (b'"finish_reason"' in data and _says_more_than_null(data, b'"finish_reason"'))
+        or b'"error"' in data
+        or b"[DONE]" in data
+        or (b'"usage"' in data and _says_more_than_null(data, b'"usage"'))
+        or b'"response.' in data
+        or b"message_stop" in data
+        or b"event: error" in data
+        or b"event:error" in data
+    )
+
+
+def _says_more_than_null(data: bytes, key: bytes) -> bool:
+    """Whether a key that is there has, at one place at least, another value than null."""
+    return data.count(key) != data.count(key + b":null") + data.count(key + b": null")
+
+
+def _is_usage_alone(raw: bytes) -> bool:
+    """Whether the event is the one that C{include_usage} adds: usage, and an empty list of choices."""
+    event = read_event(raw)
+    document = _decoded(event.data) if event is not None else None
+    return isinstance(document, dict) and document.get("choices") == [] and isinstance(document.get("usage"), dict)
+
+
+def _reports_failure(document: dict[str, Any]) -> bool:
+    """OpenAI's error object, or the failure events of responses and messages."""
+    return document.get("error") is not None or document.get("type") in ("error", "response.failed")
+
+
+def _decoded(data: bytes) -> Any:
+    try:
+        return orjson.loads(data)
+    except orjson.JSONDecodeError:
+        return None

@@ -1,0 +1,70 @@
+"""Token usage, out of whatever an engine's answer says of it."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+
+class Usage(NamedTuple):
+    """Tokens; C{None} for what was not said.
+
+    @ivar cached: those of C{input} that the engine had computed before.
+    """
+
+    input: int | None
+    output: int | None
+    cached: int | None = None
+
+
+def usage_of(document: Any) -> Usage | None:
+    """The usage that a whole answer, or one event of a stream, speaks of.  Never raises.
+
+    Spellings: OpenAI's chat, completions and embeddings (C{prompt_tokens}, C{completion_tokens}); its responses and
+    Anthropic's messages (C{input_tokens}, C{output_tokens}), which also come inside of C{response} or C{message};
+    rerankers that know a total only; and Jina's and Cohere's C{meta}.
+    """
+    if not isinstance(document, dict):
+        return None
+    for holder in (document, document.get("response"), document.get("message"), document.get("meta")):
+        if isinstance(holder, dict):
+            for name in ("usage", "tokens", "billed_units"):
+                said = holder.get(name)
+                if isinstance(said, dict):
+                    usage = _read(said)
+                    if usage is not None:
+                        return usage
+    return None
+
+
+def merged(earlier: Usage | None, later: Usage | None) -> Usage | None:
+    """What two events of one stream say together: the later word counts, the earlier where there is none."""
+    if earlier is None or later is None:
+        return later or earlier
+    return Usage(
+        earlier.input if later.input is None else later.input,
+        earlier.output if later.output is None else later.output,
+        earlier.cached if later.cached is None else later.cached,
+    )
+
+
+def _read(said: dict[str, Any]) -> Usage | None:
+    given = _count(said, "prompt_tokens", "input_tokens")
+    made = _count(said, "completion_tokens", "output_tokens")
+    if given is None and made is None:
+        given = _count(said, "total_tokens", "search_units")
+    if given is None and made is None:
+        return None
+    cached = _count(said, "cache_read_input_tokens")
+    for name in ("prompt_tokens_details", "input_tokens_details"):
+        details = said.get(name)
+        if isinstance(details, dict):
+            cached = _count(details, "cached_tokens")
+    return Usage(given, made, cached)
+
+
+def _count(said: dict[str, Any], *names: str) -> int | None:
+    for name in names:
+        value = said.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+            return value
+    return None
