@@ -41,7 +41,7 @@ def read(route: Route, head: RequestHead, body: bytes) -> Asked:
         return peek(route, head.fields.get(b"content-type"), body)
     except BadRequest as bad:
         kind: type[ClientError] = UnsupportedMedia if bad.status == UnsupportedMedia.status else InvalidBody
-        raise kind(str(bad), status=bad.status, param=bad.param, code=bad.code, headers=_BODY_AT_FAULT) from None
+        raise kind(str(bad), status=bad.status, param=bad.param, headers=_BODY_AT_FAULT) from None
 
 
 def model_of(asked: Asked, fleet: Fleet) -> str:

@@ -15,7 +15,7 @@ from aibrix_twisted.errors import (
 )
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.policy.retry import Progress
-from aibrix_twisted.wire.openai import error_event, type_of
+from aibrix_twisted.wire.error_object import error_event
 
 
 def error_of(ending: Ending, replica: str, fault: str, progress: Progress, lateness: str) -> GatewayError | None:
@@ -48,4 +48,4 @@ def error_of(ending: Ending, replica: str, fault: str, progress: Progress, laten
 
 def error_event_of(error: GatewayError) -> bytes:
     """The error as the last event of a stream that had begun."""
-    return error_event(str(error), type_of(error.status), error.param, error.said_code)
+    return error_event(str(error), error.status, error.param, error.said_code)

@@ -9,7 +9,7 @@ from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Headers, Reply
 from aibrix_twisted.wire.framing import REASONS, forwardable
 from aibrix_twisted.wire.head import ResponseHead
-from aibrix_twisted.wire.openai import error_body, type_of
+from aibrix_twisted.wire.error_object import error_body
 
 #: Ours to set.
 _NOT_PASSED_ON: Final = frozenset(
@@ -45,7 +45,7 @@ def reply_headers(exchange: Exchange, head: ResponseHead, *, streamed: bool) -> 
 
 def send_error(error: GatewayError, exchange: Exchange, reply: Reply) -> None:
     """OpenAI's error object, with AIBrix's headers where it has any for the case."""
-    body = error_body(str(error), type_of(error.status), error.param, error.said_code)
+    body = error_body(str(error), error.status, error.param, error.said_code)
     send_own(error.status, [_JSON, *error.headers], body, exchange, reply)
 
 
