@@ -13,6 +13,7 @@ class Exchange:
     @ivar model: the name behind what was asked for, once resolved; C{""} before.
     @ivar status: what the client was given, or 499 where it left before.
     @ivar error: an C{error_type} of L{aibrix_twisted.errors}, or C{""}.
+    @ivar reason: the error's sentence, for people.
     @ivar edited: names of the edits made to the request's body, as in C{x-aibrix-edited}.
     """
 
@@ -34,6 +35,7 @@ class Exchange:
         "output_tokens",
         "path",
         "policy",
+        "reason",
         "replica",
         "route",
         "stamps",
@@ -62,5 +64,6 @@ class Exchange:
         self.cached_tokens: int | None = None
         self.edited: tuple[str, ...] = ()
         self.error = ""
+        self.reason = ""
         self.cause: Cause | None = None
         self.outcome: Outcome | None = None

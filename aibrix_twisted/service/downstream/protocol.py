@@ -82,16 +82,19 @@ class Exchanges(Typed):
         """Those in force now."""
         ...
 
-    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
+    def open(self, head: RequestHead, reply: Reply, client: str) -> Work | GatewayError:
         """A head came.  An error says that the request is refused whatever its body; see L{refuse}."""
         ...
 
-    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
+    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str) -> None:
         """Answer, count and log a request that gets no work."""
         ...
 
-    def connected(self, connection: DownstreamConnection) -> None:
-        """A client is here."""
+    def connected(self, connection: DownstreamConnection) -> GatewayError | None:
+        """A client is here.
+
+        @return: why it is not welcome.
+        """
         ...
 
     def disconnected(self, connection: DownstreamConnection) -> None:
@@ -141,7 +144,9 @@ class DownstreamConnection(Protocol):
         self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
         self._since = self._wheel.now
         self._slot = self._wheel.join(self)
-        self._exchanges.connected(self)
+        unwelcome = self._exchanges.connected(self)
+        if unwelcome is not None:
+            self._refuse(unwelcome)
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -192,7 +197,7 @@ class DownstreamConnection(Protocol):
         reply = self._reply = Reply(
             self, minor_version=head.minor_version, keep_alive=head.keep_alive, without_body=head.method == "HEAD"
         )
-        work = self._exchanges.open(head, reply, self.client, self._wheel.now)
+        work = self._exchanges.open(head, reply, self.client)
         if isinstance(work, GatewayError):
             if head.chunked or head.content_length:
                 self._refuse(work)
@@ -218,7 +223,7 @@ class DownstreamConnection(Protocol):
             work.begin(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         elif refusal is not None:
             assert self._reply is not None
-            self._exchanges.refuse(refusal, head, self._reply, self.client, self._since)
+            self._exchanges.refuse(refusal, head, self._reply, self.client)
 
     # -- the reply's side ------------------------------------------------------------------------------------
 
@@ -330,7 +335,7 @@ class DownstreamConnection(Protocol):
         if work is not None:
             work.refuse(error)
         else:
-            self._exchanges.refuse(error, head, reply, self.client, self._since)
+            self._exchanges.refuse(error, head, reply, self.client)
 
     def _linger(self) -> None:
         self._lingered = 0

@@ -2,11 +2,25 @@
 
 from __future__ import annotations
 
+import re
+from typing import Final
+
 from aibrix_twisted.domain.fleet import Fleet
-from aibrix_twisted.errors import ClientError, InvalidBody, MethodNotAllowed, NoReplica, UnknownModel, UnknownPath, UnsupportedMedia
+from aibrix_twisted.errors import (
+    ClientError,
+    InvalidBody,
+    MalformedRequest,
+    MethodNotAllowed,
+    NoReplica,
+    UnknownModel,
+    UnknownPath,
+    UnsupportedMedia,
+)
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked, BadRequest, peek
 from aibrix_twisted.wire.routes import ROUTES, Route
+
+_SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
 #: AIBrix's name for a request whose body is at fault.
 _BODY_AT_FAULT = ((b"x-error-request-body-processing", b"true"),)
@@ -63,6 +77,21 @@ def model_of(asked: Asked, fleet: Fleet) -> str:
     if not asked.model:
         raise InvalidBody("'model' is a required property: more than one model is served", param="model")
     raise UnknownModel(f"the model {asked.model!r} does not exist", param="model", headers=header)
+
+
+def total_timeout(head: RequestHead, default_s: float) -> float:
+    """How long the exchange may take: what C{x-request-timeout} asks, within the settings' bound; 0 is no bound.
+
+    @raise MalformedRequest: the header is no number of seconds.
+    """
+    said = head.fields.get(b"x-request-timeout")
+    if said is None:
+        return default_s
+    if _SECONDS.fullmatch(said) is None or not float(said):
+        raise MalformedRequest(
+            f"x-request-timeout {said[:40].decode('latin-1')!r}: expected a number of seconds above 0"
+        )
+    return min(float(said), default_s) if default_s else float(said)
 
 
 def _visible(name: str) -> bytes:

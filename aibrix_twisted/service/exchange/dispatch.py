@@ -9,7 +9,7 @@ from aibrix_twisted.wire.framing import forwardable
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.routes import Dialect
-from aibrix_twisted.wire.splice import force_include_usage, set_model, set_multipart_model
+from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_model
 
 #: Ours to set or to read, so never a client's to send on.  C{accept-encoding} goes because a coded answer could
 #: not be judged.
@@ -51,16 +51,18 @@ def sent_on(head: RequestHead, client: str, request_id: str) -> bytes:
     return b"".join(lines)
 
 
-def edited_body(body: bytes, asked: Asked, model: str, replica: Replica) -> tuple[bytes, tuple[str, ...], bool]:
+def edited_body(
+    body: bytes, content_type: bytes | None, asked: Asked, model: str, replica: Replica
+) -> tuple[bytes, tuple[str, ...], bool]:
     """The body for this replica.
 
     @return: the body; the names of the edits, as C{x-aibrix-edited} says them; whether the usage that is asked
         for by us has to be withheld from the client.
     """
-    edits: list[str] = []
+    edits: tuple[str, ...] = ()
     if asked.model and asked.model != model:
-        body = (set_multipart_model if asked.route.body == "multipart" else set_model)(body, model)
-        edits.append("model")
+        body = set_form_model(body, content_type, model) if asked.route.multipart else set_model(body, model)
+        edits = ("model",)
     withhold = (
         asked.stream
         and not asked.include_usage
@@ -68,9 +70,9 @@ def edited_body(body: bytes, asked: Asked, model: str, replica: Replica) -> tupl
         and asked.route.dialect in _WITH_STREAM_OPTIONS
     )
     if withhold:
-        body = force_include_usage(body)
-        edits.append("stream_options")
-    return body, tuple(edits), withhold
+        body = force_include_usage(body, has_options=asked.stream_options)
+        edits += ("stream_options",)
+    return body, edits, withhold
 
 
 def request_head(replica: Replica, head: RequestHead, shared_lines: bytes, length: int) -> bytes:

@@ -6,11 +6,13 @@ import re
 from collections.abc import Callable
 from typing import Any, Final
 
+import orjson
+
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.domain.timing import Stamps
-from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed
+from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed, TooManyConnections
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.retry import RetryBudget
 from aibrix_twisted.service.discovery.catalogue import Catalogue
@@ -18,11 +20,10 @@ from aibrix_twisted.service.downstream.protocol import DownstreamConnection, Wor
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.admit import route_of
 from aibrix_twisted.service.exchange.choose import Chooser
-from aibrix_twisted.service.exchange.local import Local, allowed, is_local
+from aibrix_twisted.service.exchange.local import Local, allowed, is_local, label_of
 from aibrix_twisted.service.exchange.respond import send_error
 from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.exchange.settle import settle_exchange
-from aibrix_twisted.service.telemetry.record import record_of
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.upstream.pool import Pool
@@ -32,12 +33,17 @@ from aibrix_twisted.wire.head import RequestHead
 #: A request id that a client may choose: 1 to 128 visible ASCII characters.
 _FIT_ID: Final = re.compile(rb"[!-~]{1,128}")
 
+#: Methods that the paths that we answer by ourselves take.
+_LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
+
 
 class Exchanges:
     """Opens exchanges and hears of their ends.
 
     @ivar live: the clients that are connected.
+    @ivar under_way: exchanges that are not over.
     @ivar late: counts of what came for a response that had ended, by event.
+    @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
     """
 
     def __init__(
@@ -51,7 +57,12 @@ class Exchanges:
         access_log: AccessLog,
         rng: Random,
         boot_id: str,
+        max_connections: int,
     ) -> None:
+        """
+        @param boot_id: begins the ids of requests whose client chose none.
+        @param max_connections: what the process has file descriptors for; the settings may ask for fewer.
+        """
         self.seconds: Callable[[], float] = reactor.seconds
         self.wheel = wheel
         self.pool = pool
@@ -60,10 +71,108 @@ class Exchanges:
         self.draining = False
         self.live: set[DownstreamConnection] = set()
         self.under_way = 0
-        self.catalogue = Catalogue()
         self.fleet = Fleet()
+        self.catalogue = Catalogue(self.fleet, {})
+        self._by_address: dict[str, int] = {}
         self._access_log = access_log
         self._rng = rng
         self._boot_id = boot_id
         self._made = 0
+        self._max_connections = max_connections
         self.configure(settings)
+
+    def configure(self, settings: Settings) -> None:
+        """Take these settings for exchanges that begin from now on."""
+        self.settings = settings
+        self.budget = RetryBudget(settings.retry.budget)
+        policies = {model.name: model.policy for model in settings.model if model.policy}
+        self.chooser = Chooser(settings.policy, policies, self._rng)
+
+    def fleet_is(self, fleet: Fleet, catalogue: Catalogue) -> None:
+        """Take this fleet for exchanges that begin from now on."""
+        self.fleet, self.catalogue = fleet, catalogue
+
+    # -- from clients' connections ---------------------------------------------------------------------------
+
+    def connected(self, connection: DownstreamConnection) -> GatewayError | None:
+        """A client is here.
+
+        @return: why it is not welcome.
+        """
+        self.live.add(connection)
+        address, limits = connection.client, self.settings.limits
+        self._by_address[address] = at_once = self._by_address.get(address, 0) + 1
+        if len(self.live) > min(limits.connections, self._max_connections):
+            return TooManyConnections("too many connections", headers=((b"retry-after", b"1"),))
+        if limits.connections_per_address and at_once > limits.connections_per_address:
+            return TooManyConnections(f"too many connections from {address}", headers=((b"retry-after", b"1"),))
+        return None
+
+    def disconnected(self, connection: DownstreamConnection) -> None:
+        """It is gone."""
+        self.live.discard(connection)
+        left = self._by_address.pop(connection.client) - 1
+        if left:
+            self._by_address[connection.client] = left
+
+    def open(self, head: RequestHead, reply: Reply, client: str) -> Work | GatewayError:
+        """A head came: begin an exchange.
+
+        @return: the exchange, or why there is none; say that with C{refuse}.
+        """
+        path = head.path
+        if head.method == "OPTIONS" or (is_local(path) and head.method in _LOCAL_METHODS):
+            return Local(self, self._begun(head, client, label_of(path)), reply)
+        if is_local(path):
+            return MethodNotAllowed(
+                f"{path.decode('ascii', 'replace')} takes GET, not {head.method}",
+                headers=((b"allow", allowed(path)),),
+            )
+        if self.draining:
+            return Draining("the gateway is stopping", headers=((b"retry-after", b"1"),))
+        try:
+            route = route_of(head)
+        except GatewayError as error:
+            return error
+        return Run(self, self._begun(head, client, route.name), route, head, reply)
+
+    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str) -> None:
+        """Answer what is no exchange."""
+        exchange = self._begun(head, client, "other" if head is None else label_of(head.path))
+        exchange.error, exchange.reason = error.error_type, str(error)
+        send_error(error, exchange, reply)
+        settle_exchange(exchange, reply, self)
+        reply.let_go()
+
+    def _begun(self, head: RequestHead | None, client: str, route: str) -> Exchange:
+        self.under_way += 1
+        stamps = Stamps(self.seconds())
+        if head is None:
+            return Exchange(self._new_id(), client, "", "", route, stamps)
+        id = head.fields.get(b"x-request-id")
+        chosen = id.decode("ascii") if id is not None and _FIT_ID.fullmatch(id) else self._new_id()
+        return Exchange(chosen, client, head.method, head.path.decode("latin-1"), route, stamps)
+
+    def _new_id(self) -> str:
+        self._made += 1
+        return f"{self._boot_id}-{self._made:x}"
+
+    # -- from exchanges --------------------------------------------------------------------------------------
+
+    def over(self, exchange: Exchange) -> None:
+        """An exchange is over, and settled."""
+        self.under_way -= 1
+        self.metrics.count(exchange)
+        self._access_log.append(exchange)
+
+    # -- for people and probes -------------------------------------------------------------------------------
+
+    def readiness(self) -> tuple[bool, bytes]:
+        """Whether requests can be served, and a document that says why or why not."""
+        if self.draining:
+            ready, reason = False, "draining"
+        elif not self.fleet.ready:
+            ready, reason = False, "no replica of any model is up"
+        else:
+            ready, reason = True, ""
+        return ready, orjson.dumps({"status": "ready" if ready else "not ready", "reason": reason})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
+from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.errors import GatewayError, UnknownModel
 from aibrix_twisted.service.downstream.reply import Reply
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 MODELS: Final = b"/v1/models"
 HEALTH: Final = b"/healthz"
 READY: Final = b"/readyz"
+
+_LABELS: Final = {MODELS: "models", HEALTH: "healthz", READY: "readyz"}
 
 
 class Local:
@@ -35,7 +38,7 @@ class Local:
         """Answer.  A body, should there be one, means nothing."""
         exchange = self._exchange
         exchange.stamps.read = self._exchanges.seconds()
-        path = exchange.path.encode()
+        path = exchange.path.encode("latin-1")
         try:
             if exchange.method == "OPTIONS":
                 send_own(204, [(b"allow", allowed(path))], b"", exchange, self._reply)
@@ -47,20 +50,23 @@ class Local:
             else:
                 send_document(self._models(path), exchange, self._reply)
         except GatewayError as error:
-            exchange.error = error.error_type
+            exchange.error, exchange.reason = error.error_type, str(error)
             send_error(error, exchange, self._reply)
         self._settle()
 
     def refuse(self, error: GatewayError) -> None:
         """The request turned out to be malformed."""
         if not self._over:
-            self._exchange.error = error.error_type
+            self._exchange.error, self._exchange.reason = error.error_type, str(error)
             send_error(error, self._exchange, self._reply)
             self._settle()
 
     def client_gone(self) -> None:
         """It left before its request was whole."""
-        self._over = True
+        if not self._over:
+            self._over = True
+            self._exchange.outcome = Outcome.ABANDONED
+            settle_exchange(self._exchange, self._reply, self._exchanges)
 
     def pause(self) -> None:
         """There is nothing to pause."""
@@ -79,7 +85,7 @@ class Local:
     def _models(self, path: bytes) -> bytes:
         if path == MODELS:
             return self._exchanges.catalogue.listed()
-        name = unquote(path[len(MODELS) + 1 :].decode("ascii"))
+        name = unquote(path[len(MODELS) + 1 :].decode("latin-1"))
         entry = self._exchanges.catalogue.entry(name)
         if entry is None:
             raise UnknownModel(f"the model {name!r} does not exist", param="model")
@@ -89,6 +95,14 @@ class Local:
 def is_local(path: bytes) -> bool:
     """Whether the gateway answers this path by itself."""
     return path in (MODELS, HEALTH, READY) or path.startswith(MODELS + b"/")
+
+
+def label_of(path: bytes) -> str:
+    """The route of a path, as the metrics say it; C{other} for what is not one."""
+    route = ROUTES.get(path)
+    if route is not None:
+        return route.name
+    return _LABELS.get(path, "models" if path.startswith(MODELS + b"/") else "other")
 
 
 def allowed(path: bytes) -> bytes:

@@ -110,7 +110,9 @@ class Run:
     def _dispatch(self, replica: Replica, *, reuse: bool) -> None:
         exchanges, exchange = self._exchanges, self.exchange
         exchange.replica = replica.name
-        body, exchange.edited, withhold = dispatch.edited_body(self._body, self._asked, exchange.model, replica)
+        body, exchange.edited, withhold = dispatch.edited_body(
+            self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica
+        )
         self._attempt = attempt = Attempt(self, replica, exchange.model, exchanges.pool, exchanges.wheel, exchanges.late)
         attempt.withhold_usage = withhold
         head = dispatch.request_head(replica, self._head, self._lines, len(body))
@@ -195,7 +197,8 @@ class Run:
             exchange.events = answer.events
             if answer.usage is not None:
                 exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = answer.usage
-        exchange.error = error.error_type if error is not None else ""
+        if error is not None:
+            exchange.error, exchange.reason = error.error_type, str(error)
         if self._gone:
             pass
         elif ending.framed_whole and answer is not None:
@@ -210,7 +213,7 @@ class Run:
         """The gateway's own answer: an error object."""
         if not self._concluded:
             self._concluded = True
-            self.exchange.error = error.error_type
+            self.exchange.error, self.exchange.reason = error.error_type, str(error)
             send_error(error, self.exchange, self._reply)
             self._settle()
 

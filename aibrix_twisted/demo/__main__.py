@@ -1,0 +1,46 @@
+"""C{python -m aibrix_twisted.demo}: one simulated engine as a process of its own."""
+
+from __future__ import annotations
+
+import argparse
+
+from aibrix_twisted.demo.profiles import PROFILES
+from aibrix_twisted.demo.speed import Speed
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(prog="python -m aibrix_twisted.demo", description=__doc__)
+    parser.add_argument("--listen", default="127.0.0.1:8000", metavar="HOST:PORT")
+    parser.add_argument("--name", default="demo")
+    parser.add_argument("--model", action="append", help="repeatable; default demo-model")
+    parser.add_argument("--profile", choices=sorted(PROFILES), default="vllm")
+    parser.add_argument("--prefill", type=float, default=2000.0, help="prompt tokens per second; 0: no wait")
+    parser.add_argument("--decode", type=float, default=40.0, help="tokens per second of one answer; 0: no wait")
+    parser.add_argument("--batch", type=int, default=16, help="requests computed at once")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+
+    from aibrix_twisted.service.reactor import install
+
+    install()
+    from twisted.internet import reactor
+
+    from aibrix_twisted.demo.engine import DemoEngine
+
+    host, _, port = given.listen.rpartition(":")
+    engine = DemoEngine(
+        reactor,
+        name=given.name,
+        models=given.model or ["demo-model"],
+        speed=Speed(prefill=given.prefill, decode=given.decode, batch=given.batch),
+        profile=given.profile,
+        seed=given.seed,
+    )
+    listening = engine.listen(int(port), host or "127.0.0.1")
+    print(f"{given.name} ({given.profile}) serves on {listening.getHost()}", flush=True)  # noqa: T201
+    reactor.run()  # type: ignore[attr-defined]
+
+
+if __name__ == "__main__":
+    main()

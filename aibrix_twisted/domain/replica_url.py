@@ -1,0 +1,53 @@
+"""Where a replica is: a URL taken apart, once."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import urlsplit
+
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
+_PATH: Final = re.compile(r"(?:/[A-Za-z0-9\-._~!$&'()*+,;=:@%]*)*")
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicaUrl:
+    """An engine's address.
+
+    @ivar host: IPv6 without brackets.
+    @ivar prefix: the path, without a slash at its end.
+    """
+
+    host: str
+    port: int
+    prefix: str
+
+    @property
+    def authority(self) -> str:
+        """C{host:port}, as C{Host} says it, and as a replica is called that has no other name."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def parse_replica_url(text: str) -> ReplicaUrl:
+    """Take a URL apart.
+
+    @raise ValueError: it is not one of C{http://host[:port][/prefix]}; says what was expected.
+    """
+    try:
+        parts = urlsplit(text)
+        port = parts.port
+    except ValueError as error:
+        raise ValueError(f"expected http://host:port ({error})") from None
+    if parts.scheme == "https":
+        raise ValueError("expected http://: TLS towards replicas is not supported yet")
+    if parts.scheme != "http":
+        raise ValueError("expected a URL that begins with http://")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise ValueError("expected http://host:port/prefix, with no user, query or fragment")
+    host = parts.hostname or ""
+    if _HOST.fullmatch(host) is None:
+        raise ValueError("expected a host name or an address after http://")
+    if _PATH.fullmatch(parts.path) is None:
+        raise ValueError("expected a path of URL characters")
+    return ReplicaUrl(host, 80 if port is None else port, parts.path.rstrip("/"))

@@ -1,0 +1,43 @@
+"""The models that are served, as C{GET /v1/models} says them: merged over replicas, with aliases."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.wire.models import Entry, model_entry, model_list, plain_entry
+
+
+class Catalogue:
+    """Built anew when the fleet changes; asked for ready-made bytes."""
+
+    def __init__(self, fleet: Fleet, entries: dict[str, Iterable[Entry]]) -> None:
+        """
+        @param entries: what each replica, by name, says of its models; for a model that several serve, the word of
+            the first in the order of the configuration counts.
+        """
+        merged: dict[str, Entry] = {}
+        for replica in fleet.replicas:
+            for entry in _entries(replica, entries.get(replica.name, ())):
+                merged.setdefault(entry["id"], entry)
+        for alias, model in fleet.aliases.items():
+            if model in merged:
+                merged.setdefault(alias, {**merged[model], "id": alias, "root": model})
+        self._entries = merged
+        self._list = model_list(merged.values())
+
+    def listed(self) -> bytes:
+        """The whole list."""
+        return self._list
+
+    def entry(self, name: str) -> bytes | None:
+        """One model, or C{None} where it is not served."""
+        entry = self._entries.get(name)
+        return None if entry is None else model_entry(entry)
+
+
+def _entries(replica: Replica, said: Iterable[Entry]) -> Iterable[Entry]:
+    """What a replica says of the models it serves; configured ones that it did not speak of are listed plainly."""
+    by_id = {entry["id"]: entry for entry in said}
+    return [by_id.get(model, plain_entry(model)) for model in replica.models or ()]

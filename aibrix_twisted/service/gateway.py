@@ -1,0 +1,198 @@
+"""The daemon: everything that runs, put together, started, reloaded and stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import random
+import secrets
+import time
+from typing import Any, Final
+
+from twisted.application.service import MultiService
+from twisted.application.strports import service as listener
+from twisted.internet.defer import Deferred
+from twisted.internet.protocol import Factory
+from twisted.internet.task import deferLater
+from twisted.internet.threads import deferToThreadPool
+from twisted.logger import Logger
+
+from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.settings import ReplicaSettings, Settings
+from aibrix_twisted.service.admin.site import admin_site
+from aibrix_twisted.service.config.load import ConfigError, Source
+from aibrix_twisted.service.discovery.keeper import FleetKeeper
+from aibrix_twisted.service.downstream.protocol import DownstreamConnection
+from aibrix_twisted.service.exchange.exchanges import Exchanges
+from aibrix_twisted.service.process.descriptors import max_clients
+from aibrix_twisted.service.telemetry.access_log import AccessLog
+from aibrix_twisted.service.telemetry.metrics import Metrics
+from aibrix_twisted.service.upstream.pool import Pool
+from aibrix_twisted.service.wheel import Wheel
+
+_log = Logger()
+
+#: How often a draining gateway looks whether it is done.
+DRAIN_LOOK_S: Final = 0.05
+
+#: For clients to take the error that ends what drained for too long.
+FAREWELL_S: Final = 1.0
+
+
+class ClientFactory(Factory):
+    """Gives each client's connection its protocol."""
+
+    noisy = False
+
+    def __init__(self, exchanges: Exchanges) -> None:
+        self._exchanges = exchanges
+
+    def buildProtocol(self, addr: Any) -> DownstreamConnection:
+        """A client is coming."""
+        return DownstreamConnection(self._exchanges)
+
+
+class Gateway(MultiService):
+    """The service that C{twistd} runs."""
+
+    def __init__(self, reactor: Any, settings: Settings, source: Source, extra: tuple[ReplicaSettings, ...] = ()) -> None:
+        """
+        @param source: where C{reload} reads the settings anew.
+        @param extra: replicas that no configuration names: the built-in demo engines.
+        """
+        super().__init__()
+        self._reactor = reactor
+        self._source = source
+        self._extra = extra
+        self._stopping: Deferred[None] | None = None
+        self.settings = settings
+        self.metrics = Metrics()
+        self.wheel = Wheel(reactor)
+        self.pool = Pool(reactor, self.wheel)
+        self._access_log = AccessLog(
+            settings.access_log.path,
+            reactor,
+            time.time,
+            lambda write: deferToThreadPool(reactor, reactor.getThreadPool(), write),
+            self.metrics,
+        )
+        self.exchanges = Exchanges(
+            reactor,
+            settings,
+            wheel=self.wheel,
+            pool=self.pool,
+            metrics=self.metrics,
+            access_log=self._access_log,
+            rng=random.Random(),
+            boot_id=secrets.token_hex(6),
+            max_connections=max_clients(),
+        )
+        self._keeper = FleetKeeper(reactor, self.exchanges.fleet_is)
+        self._keeper.configure(self._with_extra(settings))
+        self._listeners = MultiService()
+        for endpoint in settings.listen:
+            listener(endpoint, ClientFactory(self.exchanges), reactor=reactor).setServiceParent(self._listeners)
+        self._listeners.setServiceParent(self)
+        if settings.admin != "none":
+            listener(settings.admin, admin_site(self), reactor=reactor).setServiceParent(self)
+
+    # -- what the admin pages read ---------------------------------------------------------------------------
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet as it is now."""
+        return self.exchanges.fleet
+
+    @property
+    def clients(self) -> int:
+        """Client connections that are open."""
+        return len(self.exchanges.live)
+
+    @property
+    def upstreams(self) -> dict[str, int]:
+        """Connections to replicas that are open."""
+        idle = self.pool.idle
+        return {"idle": idle, "busy": self.pool.open - idle}
+
+    def readiness(self) -> tuple[bool, bytes]:
+        """Whether requests can be served, and why not."""
+        return self.exchanges.readiness()
+
+    # -- life ------------------------------------------------------------------------------------------------
+
+    def startService(self) -> None:
+        """Listen, ask the replicas, and begin to count time."""
+        self.wheel.start()
+        self._access_log.start()
+        self._keeper.start()
+        super().startService()
+        if not self.exchanges.fleet.replicas:
+            _log.warn("no replica is configured: every request for a model is answered with 404")
+        for endpoint in self.settings.listen:
+            _log.info("serving clients on {endpoint}", endpoint=endpoint)
+
+    def stopService(self) -> Deferred[None]:
+        """Let go of everything.  What is still under way is lost."""
+        return Deferred.fromCoroutine(self._stop())
+
+    async def _stop(self) -> None:
+        stopped = super().stopService()
+        self._keeper.stop()
+        for connection in tuple(self.exchanges.live):
+            connection.transport.abortConnection()
+        self.pool.close()
+        self.wheel.stop()
+        await self._access_log.stop()
+        await stopped
+
+    def reload(self) -> None:
+        """Re-read the settings and take them, or keep those there are and say why."""
+        try:
+            settings = self._source.load()
+        except ConfigError as error:
+            self.metrics.reloads["refused",] += 1
+            for problem in error.problems:
+                _log.error("not reloaded: {problem}", problem=problem)
+            return
+        for name in ("listen", "admin"):
+            if getattr(settings, name) != getattr(self.settings, name):
+                _log.warn("{name} has changed: that takes effect at the next start", name=name)
+        self.settings = settings
+        self.exchanges.configure(settings)
+        self._keeper.configure(self._with_extra(settings))
+        self._access_log.reopen(settings.access_log.path)
+        self.metrics.reloads["taken",] += 1
+        _log.info("reloaded: {replicas} replicas", replicas=len(self.exchanges.fleet.replicas))
+
+    def drain_and_stop(self) -> None:
+        """Take no new work, finish what is under way, and end the process.  Asked a second time: end it now."""
+        if self._stopping is not None:
+            self._reactor.stop()
+            return
+        self._stopping = Deferred.fromCoroutine(self._drain())
+        self._stopping.addErrback(lambda failure: _log.failure("while draining", failure))
+        self._stopping.addBoth(lambda _: self._reactor.stop())
+
+    async def _drain(self) -> None:
+        exchanges, patience = self.exchanges, self.settings.timeouts.drain
+        _log.info("draining: {count} exchanges under way, {s:g} s at most", count=exchanges.under_way, s=patience)
+        exchanges.draining = True
+        await self._listeners.stopService()
+        for connection in tuple(exchanges.live):
+            connection.drain()
+        if not await self._until_idle(patience):
+            _log.warn("{count} exchanges are cut short", count=exchanges.under_way)
+            for connection in tuple(exchanges.live):
+                connection.expire("the gateway is stopping")
+            await self._until_idle(FAREWELL_S)
+        _log.info("drained")
+
+    async def _until_idle(self, patience_s: float) -> bool:
+        deadline = self._reactor.seconds() + patience_s
+        while self.exchanges.under_way or self.exchanges.live:
+            if self._reactor.seconds() >= deadline:
+                return not self.exchanges.under_way
+            await deferLater(self._reactor, DRAIN_LOOK_S)
+        return True
+
+    def _with_extra(self, settings: Settings) -> Settings:
+        return dataclasses.replace(settings, replica=settings.replica + self._extra)

@@ -1,0 +1,136 @@
+"""A reactor for relays: Twisted's own on epoll, with two of its detours left out.
+
+1. C{transport.write} sends at once where nothing waits to be sent.  Twisted's puts every write aside and asks to be
+   told when the socket can take it, which is two calls of C{epoll_ctl} and one turn of the loop for each.
+2. A descriptor that is plainly readable is read without the log context that Twisted puts around each event.
+
+Whatever is not plain (a partial send, an error, a half-close, a producer, C{startTLS}) is left to Twisted's code.
+Measured on a relay of streams, the two together take half of the CPU off.
+
+What is the same: an exception out of a protocol is logged and loses that connection only; C{write} never calls back
+into the protocol; errors of a send are met in the loop, not in C{write}.  What differs: bytes may reach the peer before
+C{write} returns, time is monotonic, and log lines written beneath C{dataReceived} lack the C{system} of the transport.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import time
+from select import EPOLLIN
+from typing import Any
+
+from twisted.internet import tcp
+from twisted.internet.epollreactor import EPollReactor
+from twisted.internet.interfaces import IListeningPort
+from twisted.internet.main import installReactor
+from twisted.python import log
+
+
+class _SendsAtOnce:
+    """A mixin for L{tcp.Connection}: a write that finds nothing waiting is a C{send}."""
+
+    def write(self, data: bytes) -> None:
+        """Send now what the socket takes now, and leave the rest to Twisted.  HOT."""
+        if (
+            self.dataBuffer  # type: ignore[attr-defined]
+            or self._tempDataBuffer  # type: ignore[attr-defined]
+            or self.TLS  # type: ignore[attr-defined]
+            or self.disconnecting  # type: ignore[attr-defined]
+            or self._writeDisconnecting  # type: ignore[attr-defined]
+            or self._writeDisconnected  # type: ignore[attr-defined]
+            or not self.connected  # type: ignore[attr-defined]
+            or data.__class__ is not bytes
+        ):
+            super().write(data)  # type: ignore[misc]
+            return
+        try:
+            sent = self.socket.send(data)  # type: ignore[attr-defined]
+        except OSError:  # would block, or an error that the loop will meet again when it sends
+            sent = 0
+        if sent != len(data):
+            super().write(data[sent:] if sent else data)  # type: ignore[misc]
+
+    def writeSequence(self, pieces: Any) -> None:
+        """As one write."""
+        self.write(b"".join(pieces))
+
+
+class RelayServer(_SendsAtOnce, tcp.Server):
+    """A connection that was accepted."""
+
+
+class RelayClient(_SendsAtOnce, tcp.Client):
+    """A connection that was made."""
+
+
+class RelayPort(tcp.Port):
+    """Accepts L{RelayServer}s."""
+
+    transport = RelayServer
+
+
+class RelayConnector(tcp.Connector):
+    """Makes L{RelayClient}s."""
+
+    def _makeTransport(self) -> RelayClient:
+        return RelayClient(self.host, self.port, self.bindAddress, self, self.reactor)
+
+
+class RelayReactor(EPollReactor):
+    """C{EPollReactor} with transports that send at once and reads that are called directly."""
+
+    seconds = staticmethod(time.monotonic)
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> IListeningPort:
+        """See L{twisted.internet.interfaces.IReactorTCP}."""
+        listening = RelayPort(port, factory, backlog, interface, self)
+        listening.startListening()
+        return listening
+
+    def connectTCP(
+        self, host: str, port: int, factory: Any, timeout: float = 30, bindAddress: Any = None
+    ) -> RelayConnector:
+        """See L{twisted.internet.interfaces.IReactorTCP}."""
+        connector = RelayConnector(host, port, factory, timeout, bindAddress, self)
+        connector.connect()
+        return connector
+
+    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> IListeningPort:
+        """See L{twisted.internet.interfaces.IReactorSocket}."""
+        if addressFamily not in (socket.AF_INET, socket.AF_INET6):
+            return super().adoptStreamPort(fileDescriptor, addressFamily, factory)
+        listening = RelayPort._fromListeningDescriptor(self, fileDescriptor, addressFamily, factory)
+        listening.startListening()
+        return listening
+
+    def doPoll(self, timeout: float | None) -> None:
+        """Wait for events, and handle them.  HOT."""
+        selectables = self._selectables
+        try:
+            ready = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
+        except OSError as error:
+            if error.errno == errno.EINTR:
+                return
+            raise
+        for fd, event in ready:
+            selectable = selectables.get(fd)
+            if selectable is None:  # one handled just before has closed it
+                continue
+            if event != EPOLLIN:
+                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
+                continue
+            try:
+                why = selectable.doRead()
+            except BaseException as error:  # noqa: BLE001 - as Twisted: logged, and this connection is lost
+                log.err()
+                why = error
+            if why:
+                self._disconnectSelectable(selectable, why, True)
+
+    doIteration = doPoll  # what the loop calls; EPollReactor's is bound to its own doPoll
+
+
+def install() -> None:
+    """Make it this process's reactor."""
+    installReactor(RelayReactor())

@@ -1,0 +1,93 @@
+"""C{twistd aibrix-gateway}: its options, and the service that they make."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any, NoReturn
+
+from twisted.application.service import IService
+from twisted.python.usage import Options as UsageOptions
+from twisted.python.usage import UsageError
+
+from aibrix_twisted import __version__
+from aibrix_twisted.service.config.load import ConfigError, Source
+
+
+class Options(UsageOptions):
+    """The command line.  What is given here wins over the file."""
+
+    synopsis = "[options]"
+    longdesc = "A gateway for LLM engines: OpenAI's API in front of vLLM, SGLang, TensorRT-LLM and llama.cpp."
+
+    optParameters = [  # noqa: RUF012 - the shape that usage.Options asks for
+        ["config", "c", None, "TOML file; flags override it"],
+        ["admin", None, None, "admin listener, or none  [default: tcp:9090:interface=127.0.0.1]"],
+        ["policy", None, None, "default routing policy  [default: least-request]"],
+        ["store", None, None, "where shared state is kept  [default: memory:]"],
+        ["workers", None, 1, "processes that share the listening address", int],
+    ]
+    optFlags = [["demo", None, "start two built-in demo engines as replicas"]]  # noqa: RUF012
+
+    def __init__(self) -> None:
+        _choose_reactor()
+        super().__init__()
+        self["listen"] = []
+        self["replica"] = []
+
+    def opt_listen(self, endpoint: str) -> None:
+        """where clients connect, as a Twisted endpoint; repeatable  [default: tcp:8080]"""
+        self["listen"].append(endpoint)
+
+    def opt_replica(self, replica: str) -> None:
+        """[NAME=]URL of an engine; repeatable.  Its models are asked of it"""
+        name, mark, url = replica.partition("=")
+        self["replica"].append({"name": name, "url": url} if mark and "/" not in name else {"url": replica})
+
+    def opt_version(self) -> NoReturn:
+        """print the version"""
+        print(f"aibrix-gateway {__version__}")  # noqa: T201
+        sys.exit(0)
+
+    def postOptions(self) -> None:
+        """Whatever is not wanted together."""
+        if self["workers"] != 1:
+            raise UsageError("--workers: found another number than 1, expected 1: more are not supported yet")
+
+    def flags(self) -> dict[str, Any]:
+        """What was given, as the file would say it."""
+        given = {name: self[name] for name in ("admin", "policy", "store") if self[name] is not None}
+        given.update({name: self[name] for name in ("listen", "replica") if self[name]})
+        return given
+
+
+def makeService(options: Options) -> IService:
+    """The gateway.  Settings that cannot be used end the process with 2, one line each."""
+    from twisted.internet import reactor
+
+    from aibrix_twisted.demo.pair import DemoPair
+    from aibrix_twisted.service.gateway import Gateway
+    from aibrix_twisted.service.process.descriptors import raise_descriptor_limit
+    from aibrix_twisted.service.process.signals import handle_signals
+
+    source = Source(options["config"], options.flags())
+    try:
+        settings = source.load()
+    except ConfigError as error:
+        for problem in error.problems:
+            print(problem, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
+    raise_descriptor_limit()
+    pair = DemoPair(reactor) if options["demo"] else None
+    gateway = Gateway(reactor, settings, source, pair.replicas() if pair is not None else ())
+    if pair is not None:
+        pair.setServiceParent(gateway)
+    handle_signals(reactor, stop=gateway.drain_and_stop, reload=gateway.reload)
+    return gateway
+
+
+def _choose_reactor() -> None:
+    """The fastest one for the platform, unless one was named or is there already."""
+    if sys.platform == "linux" and "twisted.internet.reactor" not in sys.modules:
+        from aibrix_twisted.service.reactor import install
+
+        install()
