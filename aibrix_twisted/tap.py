@@ -19,14 +19,14 @@ class Options(UsageOptions):
     synopsis = "[options]"
     longdesc = "A gateway for LLM engines: OpenAI's API in front of vLLM, SGLang, TensorRT-LLM and llama.cpp."
 
-    optParameters = [  # noqa: RUF012 - the shape that usage.Options asks for
+    optParameters = [
         ["config", "c", None, "TOML file; flags override it"],
         ["admin", None, None, "admin listener, or none  [default: tcp:9090:interface=127.0.0.1]"],
         ["policy", None, None, "default routing policy  [default: least-request]"],
         ["store", None, None, "where shared state is kept  [default: memory:]"],
         ["workers", None, 1, "processes that share the listening address", int],
     ]
-    optFlags = [["demo", None, "start two built-in demo engines as replicas"]]  # noqa: RUF012
+    optFlags = [["demo", None, "start two built-in demo engines as replicas"]]
 
     def __init__(self) -> None:
         _choose_reactor()

@@ -39,7 +39,7 @@ def main() -> None:
     )
     listening = engine.listen(int(port), host or "127.0.0.1")
     print(f"{given.name} ({given.profile}) serves on {listening.getHost()}", flush=True)  # noqa: T201
-    reactor.run()  # type: ignore[attr-defined]
+    reactor.run()
 
 
 if __name__ == "__main__":

@@ -44,12 +44,12 @@ def stream_of(asked: Generation, profile: Profile, id: str, seed: int, cached: i
         for index in range(asked.choices):
             add([{"index": index, **_step(asked, texts[index][position], streamed=True), **open_finish}])
     for index in range(asked.choices):
-        more = {"usage": usage} if profile.usage_in_finish else {}
-        last = {"delta": {}} if asked.chat else {"text": ""}
+        more: dict[str, Any] = {"usage": usage} if profile.usage_in_finish else {}
+        last: dict[str, Any] = {"delta": {}} if asked.chat else {"text": ""}
         add([{"index": index, **last, "logprobs": None, "finish_reason": _finish(asked)}], **more)
     if asked.include_usage and profile.usage_event:
-        more = {"timings": {"prompt_n": len(asked.prompt), "predicted_n": asked.tokens}} if profile.timings else {}
-        add([], usage=usage, **more)
+        timings = {"prompt_n": len(asked.prompt), "predicted_n": asked.tokens}
+        add([], usage=usage, **({"timings": timings} if profile.timings else {}))
     if profile.done:
         events.append(DONE)
     return events
@@ -92,7 +92,7 @@ def _step(asked: Generation, text: str, *, streamed: bool) -> dict[str, Any]:
         return {"text": text, "logprobs": logprobs}
     if asked.tool is None:
         return {"delta": {"content": text}, "logprobs": logprobs}
-    call = {"index": 0, "function": {"arguments": text}}
+    call: dict[str, Any] = {"index": 0, "function": {"arguments": text}}
     if text.startswith("{"):
         call = {"index": 0, "id": "call_0", "type": "function", "function": {"name": asked.tool, "arguments": text}}
     return {"delta": {"tool_calls": [call]}, "logprobs": None}

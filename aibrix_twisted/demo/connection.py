@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from twisted.internet.interfaces import IDelayedCall
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 
 from aibrix_twisted.demo.asked import Refused
-from aibrix_twisted.demo.faults import UnknownFault, parse_fault
+from aibrix_twisted.demo.faults import Fault, UnknownFault, parse_fault
 from aibrix_twisted.demo.outlet import Outlet
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
@@ -24,6 +24,8 @@ class DemoConnection(Protocol):
 
     @ivar gone: called when the connection is lost beneath an answer.
     """
+
+    transport: Any
 
     def __init__(self, engine: DemoEngine) -> None:
         self._engine = engine
@@ -39,7 +41,7 @@ class DemoConnection(Protocol):
         self._engine.stats.connections += 1
         self._engine.open.add(self)
         if hasattr(self.transport, "setTcpNoDelay"):
-            self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+            self.transport.setTcpNoDelay(True)
         self._rest()
 
     def dataReceived(self, data: bytes) -> None:
@@ -49,10 +51,8 @@ class DemoConnection(Protocol):
             self._parser.feed(data)
         except BadMessage as bad:
             self._engine.stats.malformed += 1
-            self.transport.write(  # type: ignore[union-attr]
-                b"HTTP/1.1 %d Bad\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % bad.status
-            )
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self.transport.write(b"HTTP/1.1 %d Bad\r\ncontent-length: 0\r\nconnection: close\r\n\r\n" % bad.status)
+            self.transport.loseConnection()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client left: whatever was computed for it is stopped."""
@@ -69,7 +69,7 @@ class DemoConnection(Protocol):
         """From the parser."""
         self._head = head
         if head.expects_continue:
-            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")  # type: ignore[union-attr]
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     def request_body(self, data: bytes) -> None:
         """From the parser."""
@@ -82,12 +82,12 @@ class DemoConnection(Protocol):
         assert head is not None
         engine = self._engine
         asked_fault = head.fields.get(b"x-demo-fault")
+        fault: Fault = {}
+        refused: Refused | None = None
         try:
             fault = engine.faults.next() if asked_fault is None else parse_fault(asked_fault.decode("latin-1"))
         except UnknownFault as error:
-            fault, refused = {}, Refused(400, str(error))
-        else:
-            refused = None
+            refused = Refused(400, str(error))
         outlet = Outlet(self.transport, engine.clock, engine.lot, fault, self._answered)
         self._outlet = outlet
         if refused is not None:
@@ -98,7 +98,7 @@ class DemoConnection(Protocol):
     def _answered(self, keep: bool) -> None:
         self._outlet = self.gone = None
         if self._head is not None and not self._head.keep_alive:
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self.transport.loseConnection()
             return
         self._rest()
         self._engine.clock.callLater(0, self._parser.next)
@@ -110,7 +110,7 @@ class DemoConnection(Protocol):
 
     def _tired(self) -> None:
         self._idle = None
-        self.transport.loseConnection()  # type: ignore[union-attr]
+        self.transport.loseConnection()
 
     def _wake(self) -> None:
         idle, self._idle = self._idle, None

@@ -93,7 +93,7 @@ class DemoEngine:
         for port in ports:
             await maybeDeferred(port.stopListening)
         for connection in tuple(self.open):
-            connection.transport.abortConnection()  # type: ignore[union-attr]
+            connection.transport.abortConnection()
 
     # -- requests --------------------------------------------------------------------------------------------
 
@@ -117,9 +117,7 @@ class DemoEngine:
         """Answer with an error."""
         self._send(outlet, answers.error_of(refused, self.profile), status=refused.status)
 
-    def _route(
-        self, connection: DemoConnection, outlet: Outlet, fault: Fault, head: RequestHead, body: bytes
-    ) -> None:
+    def _route(self, connection: DemoConnection, outlet: Outlet, fault: Fault, head: RequestHead, body: bytes) -> None:
         method_path = (head.method, head.path.decode("latin-1"))
         match method_path:
             case ("POST", "/v1/chat/completions" | "/v1/completions" as path):

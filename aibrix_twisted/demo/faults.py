@@ -63,9 +63,8 @@ def parse_fault(text: str) -> Fault:
         elif name in _ALONE and not mark:
             fault[name] = 1
         else:
-            raise UnknownFault(
-                f"{part}: expected one of {', '.join(sorted(_ALONE))}, {', '.join(sorted(n + '=N' for n in _WITH_NUMBER))}"
-            )
+            known = sorted(_ALONE | {f"{name}=N" for name in _WITH_NUMBER})
+            raise UnknownFault(f"{part}: expected one of {', '.join(known)}")
     return fault
 
 

@@ -16,7 +16,9 @@ PIECE_BYTES = 16384
 class Flood:
     """Writes one event after the other, unless the transport asks for a pause."""
 
-    def __init__(self, transport: Any, clock: IReactorTime, outlet: Outlet, event: bytes, last: bytes, size: int) -> None:
+    def __init__(
+        self, transport: Any, clock: IReactorTime, outlet: Outlet, event: bytes, last: bytes, size: int
+    ) -> None:
         """
         @param event: what is repeated.
         @param last: what comes at the end.

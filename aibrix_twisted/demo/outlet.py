@@ -36,6 +36,7 @@ class Outlet:
         self._done = done
         self._chunked = False
         self._keep = True
+        self._cut = False
         self._body_bytes = 0
         self._queue = b""
         self._queued = "split" in fault or "drip" in fault
@@ -99,7 +100,7 @@ class Outlet:
         if "garbage_after" in fault:
             last += b"garbage"
         self._body(last)
-        if self.over:
+        if self._cut:
             return
         if "rst_after_last_chunk" in fault:
             self._close(reset=True)
@@ -131,6 +132,7 @@ class Outlet:
             left = self._fault.get(name, -1)
             if left >= 0 and self._body_bytes + len(data) >= left:
                 self._put(data[: left - self._body_bytes])
+                self._cut = True
                 self._close(reset=name == "rst")
                 return
         self._body_bytes += len(data)

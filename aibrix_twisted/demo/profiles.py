@@ -62,9 +62,7 @@ PROFILES: Final[dict[str, Profile]] = {
         timings=True,
         checks_model=False,
     ),
-    "llamacpp_python": Profile(
-        "me", usage_event=False, first_delta='{"role":"assistant"}', checks_model=False
-    ),
+    "llamacpp_python": Profile("me", usage_event=False, first_delta='{"role":"assistant"}', checks_model=False),
     "transformers": Profile(
         "transformers",
         done=False,

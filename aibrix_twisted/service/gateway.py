@@ -23,6 +23,7 @@ from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.discovery.keeper import FleetKeeper
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
+from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.metrics import Metrics
@@ -54,7 +55,9 @@ class ClientFactory(Factory):
 class Gateway(MultiService):
     """The service that C{twistd} runs."""
 
-    def __init__(self, reactor: Any, settings: Settings, source: Source, extra: tuple[ReplicaSettings, ...] = ()) -> None:
+    def __init__(
+        self, reactor: Any, settings: Settings, source: Source, extra: tuple[ReplicaSettings, ...] = ()
+    ) -> None:
         """
         @param source: where C{reload} reads the settings anew.
         @param extra: replicas that no configuration names: the built-in demo engines.
@@ -169,8 +172,8 @@ class Gateway(MultiService):
             self._reactor.stop()
             return
         self._stopping = Deferred.fromCoroutine(self._drain())
-        self._stopping.addErrback(lambda failure: _log.failure("while draining", failure))
-        self._stopping.addBoth(lambda _: self._reactor.stop())
+        log_failure_of(self._stopping, "draining")
+        log_failure_of(self._stopping.addBoth(lambda _: self._reactor.stop()), "stopping")
 
     async def _drain(self) -> None:
         exchanges, patience = self.exchanges, self.settings.timeouts.drain

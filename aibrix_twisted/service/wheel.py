@@ -13,6 +13,8 @@ from twisted.internet.interfaces import IReactorTime
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
+from aibrix_twisted.service.owned import log_failure_of
+
 _log = Logger()
 
 
@@ -43,7 +45,7 @@ class Wheel:
     def start(self) -> None:
         """Begin to turn."""
         self.now = self._clock.seconds()
-        self._call.start(self._tick_s, now=False).addErrback(lambda f: _log.failure("the wheel stopped", f))
+        log_failure_of(self._call.start(self._tick_s, now=False), "turning the wheel")
 
     def stop(self) -> None:
         """Stop turning.  What is watched is not told."""
@@ -67,5 +69,5 @@ class Wheel:
         for watched in tuple(slot):
             try:
                 watched.check(now)
-            except Exception:  # one that fails must not stop the watch over all others
+            except Exception:  # noqa: BLE001 - one that fails must not stop the watch over all others
                 _log.failure("while checking the deadlines of {watched}", watched=watched)

@@ -33,7 +33,19 @@ class RequestParser:
     @ivar complete: a request was told to its end; C{next()} goes on.
     """
 
-    __slots__ = ("_body", "_buffer", "_closed", "_left", "_max_body", "_max_head", "_max_headers", "_searched", "_sink", "_state", "complete")
+    __slots__ = (
+        "_body",
+        "_buffer",
+        "_closed",
+        "_left",
+        "_max_body",
+        "_max_head",
+        "_max_headers",
+        "_searched",
+        "_sink",
+        "_state",
+        "complete",
+    )
 
     def __init__(self, sink: RequestSink, *, max_head_bytes: int, max_headers: int, max_bytes: int) -> None:
         self._sink = sink

@@ -63,7 +63,19 @@ class ResponseParser:
     @ivar excess: bytes came after its end, so that the connection is out of step.
     """
 
-    __slots__ = ("_buffer", "_chunks", "_framing", "_interim", "_left", "_llhttp", "_max_bytes", "_max_headers", "_sink", "complete", "excess")
+    __slots__ = (
+        "_buffer",
+        "_chunks",
+        "_framing",
+        "_interim",
+        "_left",
+        "_llhttp",
+        "_max_bytes",
+        "_max_headers",
+        "_sink",
+        "complete",
+        "excess",
+    )
 
     def __init__(self, sink: ResponseSink, *, max_bytes: int = 65536, max_headers: int = 200) -> None:
         self._sink = sink
@@ -186,6 +198,6 @@ class ResponseParser:
         if len(data) >= self._max_bytes:
             raise BadMessage(502, "head_too_large", f"the head exceeds {self._max_bytes} bytes")
         if not b"HTTP/1.".startswith(data[:7]):
-            raise BadMessage(502, "start_line", f"start line {ascii(data[:60].decode('latin-1'))}: expected HTTP/1.1")
+            raise BadMessage(502, "start_line", f"start line {data[:60].decode('latin-1')!a}: expected HTTP/1.1")
         if data.count(b"\n") != data.count(b"\r\n"):
             raise BadMessage(502, "header_line", "a bare LF in the head: expected CR LF")

@@ -16,7 +16,8 @@ from aibrix_twisted.domain.replica_url import parse_replica_url
 from aibrix_twisted.domain.settings import ModelSettings, ReplicaSettings, Settings
 from aibrix_twisted.policy import POLICIES
 from aibrix_twisted.service.config.expected import expectation, is_unknown_key
-from aibrix_twisted.service.config.locate import Lines, Path as Place, dotted
+from aibrix_twisted.service.config.locate import Lines, dotted
+from aibrix_twisted.service.config.locate import Path as Place
 
 _ADAPTER: Final = TypeAdapter(Settings)
 

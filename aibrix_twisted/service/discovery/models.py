@@ -10,9 +10,10 @@ from twisted.internet.defer import CancelledError, Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool
+from twisted.web.client import Agent, HTTPConnectionPool, _HTTP11ClientFactory
 
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.wire.models import Entry, NoModelList, entries_of
 
 _log = Logger()
@@ -21,6 +22,12 @@ ASK_INTERVAL_S: Final = 1.0  # until it has answered
 LOOK_INTERVAL_S: Final = 30.0  # afterwards
 TIMEOUT_S: Final = 2.0
 MAX_LIST_BYTES: Final = 1 << 20
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """Does not log that it starts and stops."""
+
+    noisy = False
 
 
 class ModelAsker:
@@ -33,7 +40,9 @@ class ModelAsker:
         self._replica = replica
         self._answered = answered
         self._reactor = reactor
-        self._agent = Agent(reactor, pool=HTTPConnectionPool(reactor, persistent=False), connectTimeout=TIMEOUT_S)
+        pool = HTTPConnectionPool(reactor, persistent=False)
+        pool._factory = _QuietFactory
+        self._agent = Agent(reactor, pool=pool, connectTimeout=TIMEOUT_S)
         self._asking: Deferred[None] | None = None
         self._said: str | None = None
         self._due = 0.0
@@ -42,7 +51,7 @@ class ModelAsker:
 
     def start(self) -> None:
         """Ask now, and again."""
-        self._call.start(ASK_INTERVAL_S, now=True).addErrback(lambda f: _log.failure("the asking stopped", f))
+        log_failure_of(self._call.start(ASK_INTERVAL_S, now=True), "asking for models")
 
     def stop(self) -> None:
         """Ask no more."""
@@ -55,14 +64,14 @@ class ModelAsker:
     def _tick(self) -> None:
         now = self._reactor.seconds()
         if self._asking is None and now >= self._due:
-            self._asking = Deferred.fromCoroutine(self._ask())
-            self._asking.addBoth(self._asked)
+            self._asking = asking = Deferred.fromCoroutine(self._ask())
+            log_failure_of(asking.addBoth(self._asked), "asking for models")
 
     async def _ask(self) -> None:
         replica = self._replica
-        headers = {"accept": "application/json", "host": replica.authority.decode()}
+        headers: dict[bytes | str, bytes | str] = {"accept": "application/json", "host": replica.authority}
         if replica.authorization is not None:
-            headers["authorization"] = replica.authorization.decode()
+            headers["authorization"] = replica.authorization
         url = f"http://{replica.authority.decode()}{replica.prefix.decode()}/v1/models"
         response = await treq.get(url, headers=headers, agent=self._agent, timeout=TIMEOUT_S, unbuffered=True)
         body = bytearray()
@@ -72,9 +81,7 @@ class ModelAsker:
             if len(body) > MAX_LIST_BYTES:
                 raise NoModelList(f"a list of models of over {MAX_LIST_BYTES} bytes")
 
-        collected = treq.collect(response, gather)
-        collected.addTimeout(TIMEOUT_S, self._reactor)
-        await collected
+        await treq.collect(response, gather).addTimeout(TIMEOUT_S, self._reactor)
         if response.code != 200:
             raise NoModelList(f"status {response.code}")
         self._answered(replica, entries_of(bytes(body)))
@@ -85,7 +92,7 @@ class ModelAsker:
         if isinstance(result, Failure):
             if result.check(CancelledError) and not self._call.running:
                 return
-            said = f"{result.type.__name__}: {result.getErrorMessage()}"
+            said = f"{result.getErrorMessage()}"
             replica.last_error = f"GET /v1/models: {said}"
             if said != self._said:
                 _log.warn("replica {name} does not say which models it serves: {said}", name=replica.name, said=said)

@@ -13,6 +13,7 @@ Every deadline is asked for by the wheel, in C{check}.
 
 from __future__ import annotations
 
+from typing import Any
 from typing import Protocol as Typed
 
 from twisted.internet.interfaces import IPushProducer
@@ -70,6 +71,10 @@ class Work(Typed):
         """See whether a deadline has passed."""
         ...
 
+    def expire(self, reason: str) -> None:
+        """End it now, with an error that the client can see."""
+        ...
+
 
 class Exchanges(Typed):
     """Where requests go: makes the work of each."""
@@ -106,6 +111,8 @@ class Exchanges(Typed):
 class DownstreamConnection(Protocol):
     """One client.  It is the producer of its own transport: what it is told of the client's speed it passes on."""
 
+    transport: Any  # TCP, TLS or a Unix socket: Twisted's own annotation promises less
+
     def __init__(self, exchanges: Exchanges) -> None:
         self._exchanges = exchanges
         self._wheel = exchanges.wheel
@@ -137,10 +144,9 @@ class DownstreamConnection(Protocol):
             max_bytes=limits.body_bytes,
         )
         transport = self.transport
-        assert transport is not None
         if hasattr(transport, "setTcpNoDelay"):  # a Unix socket has no such thing
             transport.setTcpNoDelay(True)
-        transport.registerProducer(self, True)  # type: ignore[attr-defined]
+        transport.registerProducer(self, True)
         self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
         self._since = self._wheel.now
         self._slot = self._wheel.join(self)
@@ -153,14 +159,14 @@ class DownstreamConnection(Protocol):
         if self._lingered >= 0:
             self._lingered += len(data)
             if self._lingered > LINGER_BYTES:
-                self.transport.abortConnection()  # type: ignore[union-attr]
+                self.transport.abortConnection()
             return
         if self._work is None and self._parser.idle:
             self._since = self._wheel.now
         self._feed(data)
         if self._work is not None and not self._reading_paused and self._parser.pending_bytes > PIPELINED_BYTES:
             self._reading_paused = True
-            self.transport.pauseProducing()  # type: ignore[union-attr]
+            self.transport.pauseProducing()
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone, whatever was under way."""
@@ -206,7 +212,7 @@ class DownstreamConnection(Protocol):
             return
         self._work = work
         if head.expects_continue:
-            self.transport.write(_CONTINUE)  # type: ignore[union-attr]
+            self.transport.write(_CONTINUE)
 
     def request_body(self, data: bytes) -> None:
         """Some of the body."""
@@ -229,7 +235,7 @@ class DownstreamConnection(Protocol):
 
     def write(self, data: bytes) -> None:
         """Send.  HOT."""
-        self.transport.write(data)  # type: ignore[union-attr]
+        self.transport.write(data)
 
     def reply_over(self, *, keep: bool) -> None:
         """The answer was given whole: on to the next request, or good-bye."""
@@ -257,10 +263,10 @@ class DownstreamConnection(Protocol):
         waited = now - self._since
         if self._lingered >= 0 or self._closing:
             if waited > (timeouts.client_stall if self._closing else LINGER_S):
-                self.transport.abortConnection()  # type: ignore[union-attr]
+                self.transport.abortConnection()
         elif self._stalled_since is not None and now - self._stalled_since > timeouts.client_stall:
             _log.info("a client took nothing for {seconds:.0f} s", seconds=now - self._stalled_since)
-            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.transport.abortConnection()
         elif self._head is not None:
             self._check_body(now, waited)
         elif self._work is not None:
@@ -285,6 +291,13 @@ class DownstreamConnection(Protocol):
         elif self._lingered < 0:
             self._close()
 
+    def expire(self, reason: str) -> None:
+        """The gateway has drained for long enough: end what is under way."""
+        if self._work is not None:
+            self._work.expire(reason)
+        else:
+            self._close()
+
     # -- inside ----------------------------------------------------------------------------------------------
 
     def _feed(self, data: bytes) -> None:
@@ -292,9 +305,9 @@ class DownstreamConnection(Protocol):
             self._parser.feed(data)
         except BadMessage as bad:
             self._malformed(bad)
-        except Exception:  # the door: a defect of ours ends this connection only
+        except Exception:  # noqa: BLE001 - the door: a defect of ours ends this connection only
             _log.failure("while reading a request of {client}", client=self.client)
-            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.transport.abortConnection()
 
     def _advance(self) -> None:
         """Parse the next request of those that came already; a loop, for their answers may be immediate."""
@@ -306,14 +319,14 @@ class DownstreamConnection(Protocol):
                 self._parser.next()
         except BadMessage as bad:
             self._malformed(bad)
-        except Exception:  # the door, as above
+        except Exception:  # noqa: BLE001 - the door, as above
             _log.failure("while reading a request of {client}", client=self.client)
-            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.transport.abortConnection()
         finally:
             self._advancing = False
         if self._reading_paused and self._parser.pending_bytes <= PIPELINED_BYTES and not self._closing:
             self._reading_paused = False
-            self.transport.resumeProducing()  # type: ignore[union-attr]
+            self.transport.resumeProducing()
 
     def _malformed(self, bad: BadMessage) -> None:
         """Framing is in doubt: one answer, then the end."""
@@ -341,14 +354,14 @@ class DownstreamConnection(Protocol):
         self._lingered = 0
         self._since = self._wheel.now
         self._parser.close()
-        self.transport.unregisterProducer()  # type: ignore[union-attr]
+        self.transport.unregisterProducer()
         if hasattr(self.transport, "loseWriteConnection"):
-            self.transport.loseWriteConnection()  # type: ignore[union-attr]
+            self.transport.loseWriteConnection()
         else:
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self.transport.loseConnection()
 
     def _close(self) -> None:
         if not self._closing and not self._over:
             self._closing = True
             self._since = self._wheel.now
-            self.transport.loseConnection()  # type: ignore[union-attr]
+            self.transport.loseConnection()

@@ -38,7 +38,18 @@ class Reply:
     @ivar bytes_out: bytes of body given to the client, framing not counted.
     """
 
-    __slots__ = ("_chunked", "_keep", "_line", "_minor_version", "_send", "_without_body", "begun", "bytes_out", "status", "whole")
+    __slots__ = (
+        "_chunked",
+        "_keep",
+        "_line",
+        "_minor_version",
+        "_send",
+        "_without_body",
+        "begun",
+        "bytes_out",
+        "status",
+        "whole",
+    )
 
     def __init__(self, line: Line, *, minor_version: int, keep_alive: bool, without_body: bool) -> None:
         self._line = line

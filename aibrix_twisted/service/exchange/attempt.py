@@ -6,7 +6,6 @@ same way as a last chunk.  The assembly then tells C{ended}, which settles the a
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from zope.interface import implementer
@@ -67,7 +66,9 @@ class Attempt:
         "withhold_usage",
     )
 
-    def __init__(self, owner: Owner, replica: Replica, model: str, pool: Pool, wheel: Wheel, late: dict[str, int]) -> None:
+    def __init__(
+        self, owner: Owner, replica: Replica, model: str, pool: Pool, wheel: Wheel, late: dict[str, int]
+    ) -> None:
         self._owner = owner
         self._pool = pool
         self._wheel = wheel

@@ -41,9 +41,7 @@ def sent_on(head: RequestHead, client: str, request_id: str) -> bytes:
 
     C{x-forwarded-for} is replaced, not appended to: a client's own word on where it is must not reach an engine.
     """
-    lines = [
-        b"%b: %b\r\n" % field for field in forwardable(head.headers, head.fields, _NOT_SENT_ON)
-    ]
+    lines = [b"%b: %b\r\n" % field for field in forwardable(head.headers, head.fields, _NOT_SENT_ON)]
     lines.append(
         b"x-request-id: %b\r\nx-forwarded-for: %b\r\nvia: 1.%d aibrix-gateway\r\n"
         % (request_id.encode(), client.encode(), head.minor_version)

@@ -18,11 +18,13 @@ from aibrix_twisted.policy.retry import Progress
 from aibrix_twisted.wire.error_object import error_event
 
 
-def error_of(ending: Ending, replica: str, fault: str, progress: Progress, lateness: str) -> GatewayError | None:
+def error_of(
+    ending: Ending, replica: str, fault: str, progress: Progress, late: GatewayError | None
+) -> GatewayError | None:
     """The error that an attempt's ending amounts to; C{None} where it was complete.
 
     @param fault: what went wrong at the replica, for people.
-    @param lateness: which deadline passed, where one did.
+    @param late: which deadline passed, where one did.
     """
     because = f": {fault}" if fault else ""
     match ending.outcome:
@@ -31,7 +33,7 @@ def error_of(ending: Ending, replica: str, fault: str, progress: Progress, laten
         case Outcome.ABANDONED:
             return ClientGone("the client left")
         case Outcome.TIMED_OUT:
-            return UpstreamTimeout(f"replica {replica}: {lateness}")
+            return late or UpstreamTimeout(f"replica {replica} took too long")
         case Outcome.MALFORMED:
             return EngineMalformed(f"replica {replica} framed an answer as whole whose payload is not")
         case Outcome.TRUNCATED:

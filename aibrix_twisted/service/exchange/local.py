@@ -7,7 +7,7 @@ from urllib.parse import unquote
 
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.exchange import Exchange
-from aibrix_twisted.errors import GatewayError, UnknownModel
+from aibrix_twisted.errors import Draining, GatewayError, UnknownModel
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.respond import send_document, send_error, send_own
 from aibrix_twisted.service.exchange.settle import settle_exchange
@@ -77,6 +77,10 @@ class Local:
     def check(self, now: float) -> None:
         """There is nothing that could be late."""
 
+    def expire(self, reason: str) -> None:
+        """It is over as soon as its request is there; one that is not yet is refused."""
+        self.refuse(Draining(reason))
+
     def _settle(self) -> None:
         self._over = True
         settle_exchange(self._exchange, self._reply, self._exchanges)
@@ -107,4 +111,6 @@ def label_of(path: bytes) -> str:
 
 def allowed(path: bytes) -> bytes:
     """The methods that a path takes, as the value of C{Allow} (RFC 9110 §10.2.1)."""
-    return b"GET, HEAD, OPTIONS" if is_local(path) else b"POST, OPTIONS" if path in ROUTES else b"GET, HEAD, POST, OPTIONS"
+    return (
+        b"GET, HEAD, OPTIONS" if is_local(path) else b"POST, OPTIONS" if path in ROUTES else b"GET, HEAD, POST, OPTIONS"
+    )

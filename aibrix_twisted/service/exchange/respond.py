@@ -7,9 +7,9 @@ from typing import Final
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Headers, Reply
+from aibrix_twisted.wire.error_object import error_body
 from aibrix_twisted.wire.framing import REASONS, forwardable
 from aibrix_twisted.wire.head import ResponseHead
-from aibrix_twisted.wire.error_object import error_body
 
 #: Ours to set.
 _NOT_PASSED_ON: Final = frozenset(

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from aibrix_twisted.domain.assembly import Cause, Ending, Outcome
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.errors import ClientGone, GatewayError, InternalError, NoReplica
+from aibrix_twisted.errors import ClientGone, Draining, GatewayError, InternalError, NoReplica, UpstreamTimeout
 from aibrix_twisted.policy.retry import Progress, may_repeat
 from aibrix_twisted.service.downstream.reply import Headers, Reply
 from aibrix_twisted.service.exchange import admit, dispatch
@@ -23,7 +23,6 @@ from aibrix_twisted.service.exchange.respond import reply_headers, send_error
 from aibrix_twisted.service.exchange.settle import settle_attempt, settle_exchange
 from aibrix_twisted.service.wheel import Watched
 from aibrix_twisted.wire.head import RequestHead, ResponseHead
-from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.routes import Route
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ class Run:
         "_fleet",
         "_gone",
         "_head",
-        "_lateness",
+        "_late",
         "_lines",
         "_paused",
         "_reply",
@@ -67,7 +66,7 @@ class Run:
         self._body = b""
         self._tried: list[Replica] = []
         self._total_s = self._settings.timeouts.total
-        self._lateness = ""
+        self._late: GatewayError | None = None
         self._paused = False
         self._resumed = 0.0
         self._gone = False
@@ -113,7 +112,9 @@ class Run:
         body, exchange.edited, withhold = dispatch.edited_body(
             self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica
         )
-        self._attempt = attempt = Attempt(self, replica, exchange.model, exchanges.pool, exchanges.wheel, exchanges.late)
+        self._attempt = attempt = Attempt(
+            self, replica, exchange.model, exchanges.pool, exchanges.wheel, exchanges.late
+        )
         attempt.withhold_usage = withhold
         head = dispatch.request_head(replica, self._head, self._lines, len(body))
         attempt.send(head, body, self._settings.timeouts.connect, reuse=reuse)
@@ -175,7 +176,7 @@ class Run:
                 self._dispatch(attempt.replica, reuse=False)
                 return
             if self._may_retry(progress):
-                self._choose(error_of(ending, attempt.replica.name, attempt.fault, progress, self._lateness))
+                self._choose(error_of(ending, attempt.replica.name, attempt.fault, progress, self._late))
                 return
         self._conclude(attempt, ending, progress)
 
@@ -190,7 +191,7 @@ class Run:
         exchange, reply, answer = self.exchange, self._reply, attempt.answer
         self._concluded = True
         exchange.cause, exchange.outcome = ending.cause, ending.outcome
-        error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._lateness)
+        error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
         if self._gone:
             exchange.outcome, error = Outcome.ABANDONED, ClientGone("the client left")
         if answer is not None:
@@ -243,16 +244,25 @@ class Run:
         if attempt is None:
             return
         if self._total_s and now - self.exchange.stamps.accepted > self._total_s:
-            self._lateness = f"the answer was not whole within {self._total_s:g} s"
+            late = f"the answer was not whole within {self._total_s:g} s"
         elif attempt.heard is None:
             if attempt.sent is None or now - attempt.sent <= timeouts.first_byte:
                 return
-            self._lateness = f"no answer began within {timeouts.first_byte:g} s"
+            late = f"no answer began within {timeouts.first_byte:g} s"
         elif self._paused or now - max(attempt.heard, self._resumed) <= timeouts.stall:
             return
         else:
-            self._lateness = f"nothing came for {timeouts.stall:g} s"
+            late = f"nothing came for {timeouts.stall:g} s"
+        self._late = UpstreamTimeout(f"replica {attempt.replica.name}: {late}")
         attempt.end(Cause.DEADLINE)
+
+    def expire(self, reason: str) -> None:
+        """The gateway stops and has waited long enough."""
+        self._late = Draining(reason)
+        if self._attempt is None:
+            self.refuse(self._late)
+        else:
+            self._attempt.end(Cause.DEADLINE)
 
     # -- settle ----------------------------------------------------------------------------------------------
 

@@ -18,6 +18,7 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.record import line_of
 
@@ -58,7 +59,7 @@ class AccessLog:
     def start(self) -> None:
         """Begin to write."""
         if self._path:
-            self._call.start(FLUSH_INTERVAL_S, now=False).addErrback(lambda f: _log.failure("the access log", f))
+            log_failure_of(self._call.start(FLUSH_INTERVAL_S, now=False), "writing the access log")
 
     def append(self, exchange: Exchange) -> None:
         """An exchange is over."""
@@ -93,8 +94,8 @@ class AccessLog:
         if self._writing is not None or not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        self._writing = self._in_thread(lambda: self._write(waiting))
-        self._writing.addBoth(self._written, len(waiting))
+        self._writing = writing = self._in_thread(lambda: self._write(waiting))
+        log_failure_of(writing.addBoth(self._written, len(waiting)), "writing the access log")
 
     def _written(self, result: Any, count: int) -> None:
         self._writing = None

@@ -21,7 +21,11 @@ class Gauged(Protocol):
     """What is read, not counted."""
 
     metrics: Metrics
-    fleet: Fleet
+
+    @property
+    def fleet(self) -> Fleet:
+        """The fleet as it is now."""
+        ...
 
     @property
     def clients(self) -> int:

@@ -25,7 +25,7 @@ class _OneConnection(ClientFactory):
         self._attempt = attempt
         self._connection = connection
 
-    def buildProtocol(self, addr: IAddress) -> UpstreamConnection:
+    def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
         """A transport is there."""
         return self._connection
 
@@ -108,5 +108,3 @@ class Connecting:
         address = self._addresses.pop(0)
         factory = _OneConnection(self, self._make(self.made))
         self._connector = self._reactor.connectTCP(address, self._port, factory, timeout=self._timeout_s)
-
-

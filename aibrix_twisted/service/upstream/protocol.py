@@ -8,6 +8,7 @@ comes after finds nobody to tell.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 from typing import Protocol as Typed
 
 from twisted.internet.error import ConnectionDone
@@ -44,6 +45,8 @@ class UpstreamConnection(Protocol):
     @ivar fault: what was wrong with what came, for people; C{""} where nothing was.
     """
 
+    transport: Any  # TCP: Twisted's own annotation promises less
+
     def __init__(self, home: Home, key: tuple[str, int], made: Callable[[UpstreamConnection], None]) -> None:
         self._home = home
         self._made = made
@@ -60,7 +63,7 @@ class UpstreamConnection(Protocol):
 
     def connectionMade(self) -> None:
         """A request is one write and every event of a stream is one; none should wait for another."""
-        self.transport.setTcpNoDelay(True)  # type: ignore[union-attr]
+        self.transport.setTcpNoDelay(True)
         self._made(self)
 
     def send(self, assembly: ResponseAssembly, head: bytes, body: bytes) -> None:
@@ -72,40 +75,40 @@ class UpstreamConnection(Protocol):
         self._parser = ResponseParser(self)
         transport = self.transport
         if len(body) <= ONE_WRITE_BYTES:
-            transport.write(head + body)  # type: ignore[union-attr]
+            transport.write(head + body)
         else:
-            transport.write(head)  # type: ignore[union-attr]
-            transport.write(body)  # type: ignore[union-attr]
+            transport.write(head)
+            transport.write(body)
 
     def abandon(self) -> None:
         """Nobody wants the response any more: close, which is how HTTP/1.1 cancels."""
         self._assembly = self._parser = None
         self.reusable = False
-        self.transport.abortConnection()  # type: ignore[union-attr]
+        self.transport.abortConnection()
 
     def pause(self) -> None:
         """Stop reading: the client does not keep up."""
         self._paused = True
-        self.transport.pauseProducing()  # type: ignore[union-attr]
+        self.transport.pauseProducing()
 
     def resume(self) -> None:
         """Read again."""
         self._paused = False
-        self.transport.resumeProducing()  # type: ignore[union-attr]
+        self.transport.resumeProducing()
 
     def dataReceived(self, data: bytes) -> None:
         """HOT: once a read."""
         parser = self._parser
         if parser is None:  # nobody asked: whatever it is, the connection is out of step
             self.reusable = False
-            self.transport.abortConnection()  # type: ignore[union-attr]
+            self.transport.abortConnection()
             return
         self.answered = True
         try:
             parser.feed(data)
         except BadMessage as bad:
             self._broke(f"{bad} [{bad.reason}]")
-        except Exception:  # the door: a defect on the client's side of the relay ends this response only
+        except Exception:  # noqa: BLE001 - the door: a defect on the client's side of the relay ends this response only
             _log.failure("while relaying a response")
             self._broke("the relay failed")
 
@@ -140,7 +143,7 @@ class UpstreamConnection(Protocol):
         self.fault = fault
         self.reusable = False
         self._end(Cause.UPSTREAM_BROKE)
-        self.transport.abortConnection()  # type: ignore[union-attr]
+        self.transport.abortConnection()
 
     def _end(self, cause: Cause) -> None:
         assembly, self._assembly, self._parser = self._assembly, None, None

@@ -1,0 +1,56 @@
+# make run            the gateway with two built-in demo engines; REPLICA=http://127.0.0.1:8000 for a real one
+# make test           everything that can be tested without real engines
+# make test-engines   real vLLM and llama.cpp on the CPU, with real clients
+.PHONY: run test unit e2e house lint types bench test-engines clean
+
+PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3.14 python3,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
+VENV ?= .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+
+LISTEN ?= tcp:8080
+ARGS ?=
+
+# Twisted finds plugins along sys.path, so the checkout itself has to be on it: editable_mode=compat.
+$(READY): setup.cfg pyproject.toml
+	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 found: install one, or say PYTHON=/path/to/python" >&2; exit 1; }
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools>=77'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[test,dev]'
+	touch $@
+
+run: $(READY)
+	@sh tools/what-to-try "$(LISTEN)"
+	exec $(BIN)/twistd -n --pidfile= aibrix-gateway --listen $(LISTEN) \
+	  $(if $(CONFIG),--config $(CONFIG)) $(if $(REPLICA),$(foreach r,$(REPLICA),--replica $(r)),$(if $(CONFIG),,--demo)) $(ARGS)
+
+test: lint types unit e2e
+	@echo "make test: all passed"
+
+unit: $(READY)
+	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/service tests/demo tests/benchmarks tests/test_tap.py
+	$(BIN)/python -m coverage report --fail-under 85
+	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.service tests.demo tests.test_tap
+
+e2e: $(READY)
+	$(BIN)/python -m pytest -q -p pytest_twisted --reactor=default tests/e2e
+	$(BIN)/python -m pytest -q tests/packaging
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/hadolint Dockerfile
+
+types: $(READY)
+	$(BIN)/mypy
+
+bench: $(READY)
+	$(BIN)/python -m benchmarks $(ARGS)
+
+test-engines: $(READY)
+	$(BIN)/python -m tests.engines.setup_engines
+	$(BIN)/python -m pytest -q tests/engines
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info _trial_temp* .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
