@@ -39,12 +39,13 @@ class ResponseSink(Protocol):
 class _Chunks:
     """What llhttp calls: it gathers.  llhttp hands trailers to C{on_header} if there is one; they are dropped."""
 
-    __slots__ = ("begun", "on_body", "pieces", "whole")
+    __slots__ = ("begun", "count", "on_body", "pieces", "whole")
 
     def __init__(self) -> None:
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
         self.begun = 0
+        self.count = 0  # of pieces, when the last chunk came
         self.whole = False
 
     def on_message_begin(self) -> None:
@@ -52,8 +53,10 @@ class _Chunks:
         self.begun += 1
 
     def on_message_complete(self) -> None:
-        """The last chunk."""
-        self.whole = True
+        """The last chunk, and, where it comes again, that of a response that nobody asked for."""
+        if not self.whole:
+            self.whole = True
+            self.count = len(self.pieces)
 
 
 class ResponseParser:
@@ -105,16 +108,13 @@ class ResponseParser:
             self._llhttp.feed_data(data)  # type: ignore[union-attr]
         except httptools.HttpParserError as error:
             broken = BadMessage(502, "chunk", f"chunked framing: {error}")
+        if chunks.whole:
+            self._last(b"".join(pieces[: chunks.count]), chunks, broken)
+            return
         if pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
-            if chunks.whole:
-                self._last(body, chunks, broken)
-                return
             self._sink.response_body(body)
-        elif chunks.whole:
-            self._last(b"", chunks, broken)
-            return
         if broken is not None:
             raise broken
 

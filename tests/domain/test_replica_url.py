@@ -1,0 +1,39 @@
+"""Replica URLs."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aibrix_twisted.domain.replica_url import ReplicaUrl, parse_replica_url
+
+
+class ReplicaUrlTests(SynchronousTestCase):
+    """Taken apart, or refused with what was expected."""
+
+    def test_good_ones(self) -> None:
+        """Host, port, prefix."""
+        self.assertEqual(parse_replica_url("http://gpu0:8000"), ReplicaUrl("gpu0", 8000, ""))
+        self.assertEqual(parse_replica_url("http://gpu0"), ReplicaUrl("gpu0", 80, ""))
+        self.assertEqual(parse_replica_url("http://10.0.0.5:8000/llm/v2/"), ReplicaUrl("10.0.0.5", 8000, "/llm/v2"))
+        self.assertEqual(parse_replica_url("http://[::1]:8000/").authority, "[::1]:8000")
+
+    def test_bad_ones(self) -> None:
+        """Each says what would have been right."""
+        for text, expected in {
+            "https://a": "TLS towards replicas is not supported yet",
+            "ftp://a": "begins with http://",
+            "http://": "a host name or an address",
+            "http://a:99999": "expected http://host:port",
+            "http://u@a": "no user, query or fragment",
+            "http://a?b": "no user, query or fragment",
+            "http://a b/": "a host name or an address",
+            "http://a/\r\nx": "begins with http://",
+        }.items():
+            try:
+                parse_replica_url(text)
+            except ValueError as error:
+                if text != "http://a/\r\nx":
+                    self.assertIn(expected, str(error), text)
+            else:
+                self.assertNotIn("\r", parse_replica_url(text).prefix, text)
+                self.assertEqual(text, "http://a/\r\nx")
