@@ -134,10 +134,12 @@ class StreamWatch:
 
     def finish(self) -> Payload:
         """The stream is over: decode what was kept, and judge."""
+        rest = self._parser.rest
         if not self._lost:
-            self._pass(self._parser.finish())
+            last = self._parser.finish()
+            rest = self._pass(last) if last else rest
         if self._withhold:
-            self.held += self._parser.rest
+            self.held = rest
         self._digest()
         return self._judge()
 

@@ -1,0 +1,189 @@
+"""Watching a stream: nothing is changed, everything that matters is seen."""
+
+from __future__ import annotations
+
+import orjson
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from twisted.trial.unittest import SynchronousTestCase
+from zope.interface.verify import verifyObject
+
+from aibrix_twisted.interfaces import IBodyDecoder, Payload
+from aibrix_twisted.wire.routes import Dialect
+from aibrix_twisted.wire.stream import StreamWatch
+from aibrix_twisted.wire.usage import Usage
+from tests.cuts import every_cut
+from tests.wire.streams import DONE, ERROR_EVENT, MESSAGES, RESPONSES, STREAMS, USAGE_EVENT, VLLM, _chat
+
+
+def a_watch(dialect: Dialect = Dialect.CHAT, **more: object) -> StreamWatch:
+    """One, with what matters given."""
+    arguments: dict[str, object] = {"choices": 1, "done_required": True, **more}
+    return StreamWatch(dialect, **arguments)  # type: ignore[arg-type]
+
+
+def run(watch: StreamWatch, pieces: list[bytes]) -> tuple[bytes, Payload]:
+    """What passed, what was held at the end included, and the verdict."""
+    passed = b"".join(watch.feed(piece) for piece in pieces)
+    payload = watch.finish()
+    return passed + watch.held, payload
+
+
+class EngineTests(SynchronousTestCase):
+    """Each engine's spelling, at every cut."""
+
+    def test_whole_streams_at_every_cut(self) -> None:
+        """Bytes untouched, events counted, usage read, the payload whole."""
+        for name, (text, done, events, tokens) in STREAMS.items():
+            stream = text.encode()
+            for pieces in every_cut(stream):
+                watch = a_watch(done_required=done)
+                passed, payload = run(watch, pieces)
+                self.assertEqual((passed, payload), (stream, Payload.WHOLE), (name, len(pieces[0])))
+                self.assertEqual((watch.events, watch.saw_done), (events, done), (name, len(pieces[0])))
+                self.assertEqual(watch.usage.output if watch.usage else None, tokens, name)
+
+    def test_every_truncation_is_seen(self) -> None:
+        """However far a stream came: not whole before its last event is."""
+        for name, (text, done, _, _) in STREAMS.items():
+            stream = text.encode()
+            ends_at = len(stream) - (1 if name in ("crlf", "cr") else 0)  # a CR that may be half of a CR LF ends it
+            for end in range(1, ends_at):
+                watch = a_watch(done_required=done)
+                self.assertEqual(run(watch, [stream[:end]]), (stream[:end], Payload.CUT), (name, end))
+
+    def test_responses_and_messages(self) -> None:
+        """Their own last words, and their own usage."""
+        for dialect, text in ((Dialect.RESPONSES, RESPONSES), (Dialect.MESSAGES, MESSAGES)):
+            stream = text.encode()
+            for pieces in every_cut(stream):
+                watch = a_watch(dialect)
+                self.assertEqual(run(watch, pieces), (stream, Payload.WHOLE))
+                self.assertEqual(watch.usage, Usage(3, 2, 1))
+            self.assertEqual(run(a_watch(dialect), [stream[: stream.rindex(b"event:")]])[1], Payload.CUT)
+
+    def test_early_done_is_not_whole(self) -> None:
+        """C{[DONE]} before every choice has finished, as an engine sends on SIGTERM."""
+        stream = (VLLM[: VLLM.rindex("data:")] + DONE).encode()
+        self.assertEqual(run(a_watch(), [stream])[1], Payload.CUT)
+
+    def test_all_choices_must_finish(self) -> None:
+        """With n=2, one finish is not enough; two are, in any order."""
+        one = _chat('{"content":"a"}') + _chat("{}", '"stop"', index=1)
+        self.assertEqual(run(a_watch(choices=2), [(one + DONE).encode()])[1], Payload.CUT)
+        both = one + _chat("{}", '"length"', index=0)
+        watch = a_watch(choices=2)
+        self.assertEqual(run(watch, [(both + DONE).encode()])[1], Payload.WHOLE)
+        self.assertEqual(watch.finished, {0, 1})
+
+    def test_an_error_event_breaks_it(self) -> None:
+        """Also with C{[DONE]} behind it; its bytes pass, and are kept for the log."""
+        for text in (
+            _chat('{"content":"a"}') + ERROR_EVENT + DONE,
+            VLLM + ERROR_EVENT + DONE,
+            'event: error\ndata: {"message":"x"}\n\n',
+        ):
+            for pieces in every_cut(text.encode()):
+                watch = a_watch()
+                self.assertEqual(run(watch, pieces), (text.encode(), Payload.BROKEN))
+                self.assertIn(watch.reported, text.encode())
+        responses = 'event: response.failed\ndata: {"type":"response.failed","response":{"error":{"code":"x"}}}\n\n'
+        self.assertEqual(run(a_watch(Dialect.RESPONSES), [responses.encode()])[1], Payload.BROKEN)
+
+    def test_dialects_without_a_last_word_are_opaque(self) -> None:
+        """Of them only the framing can be asked."""
+        self.assertEqual(run(a_watch(Dialect.OTHER), [b"data: x\n\n"])[1], Payload.OPAQUE)
+
+    def test_many_events_of_interest(self) -> None:
+        """An engine that says usage in every event of a long stream is followed, in bounded memory."""
+        event = _chat('{"content":"a"}', more=',"usage":{"prompt_tokens":3,"completion_tokens":1}').encode()
+        watch = a_watch()
+        for _ in range(5000):
+            watch.feed(event)
+        self.assertLess(len(watch._kept), 2000)
+        watch.feed((_chat("{}", '"stop"') + DONE).encode())
+        self.assertEqual((watch.finish(), watch.events), (Payload.WHOLE, 5002))
+
+    def test_an_event_beyond_the_bound(self) -> None:
+        """It passes, and the stream is no longer judged by what is in it."""
+        watch = a_watch(max_bytes=100)
+        stream = b"data: " + b"x" * 500 + b"\n\n" + DONE.encode()
+        self.assertEqual(run(watch, [stream[:50], stream[50:300], stream[300:]]), (stream, Payload.OPAQUE))
+
+
+class WithholdingTests(SynchronousTestCase):
+    """Usage that the gateway asked for is not the client's."""
+
+    def test_the_one_event_is_withheld_at_every_cut(self) -> None:
+        """Exactly that event, with its blank line, and nothing else."""
+        for name in ("vllm_usage", "crlf", "cr", "llama_server"):
+            stream = STREAMS[name][0].encode()
+            usage_at = stream.index(b'"choices":[],')
+            start = stream.rindex(b"data:", 0, usage_at)
+            end = stream.index(b"data:", usage_at)
+            for pieces in every_cut(stream):
+                watch = a_watch(withhold_usage=True)
+                passed, payload = run(watch, pieces)
+                self.assertEqual((passed, payload), (stream[:start] + stream[end:], Payload.WHOLE), name)
+                self.assertEqual(watch.usage.output if watch.usage else None, 2)
+
+    def test_usage_with_choices_is_the_clients(self) -> None:
+        """Continuous usage rides in events that are not ours to take."""
+        text = STREAMS["continuous_usage"][0]
+        passed, _ = run(a_watch(withhold_usage=True), [text.encode()])
+        self.assertEqual(passed, text.replace(USAGE_EVENT, "").encode())
+
+    def test_a_truncated_stream_passes_whole(self) -> None:
+        """What was held of a half event at the end is the client's."""
+        stream = STREAMS["vllm_usage"][0].encode()
+        for end in range(1, stream.index(b'"choices":[],')):
+            passed, _ = run(a_watch(withhold_usage=True), [stream[:end]])
+            self.assertEqual(passed, stream[:end])
+
+    def test_content_that_looks_like_usage(self) -> None:
+        """A text that quotes such an event is text."""
+        quoted = orjson.dumps(USAGE_EVENT).decode()
+        stream = (_chat(f'{{"content":{quoted}}}') + _chat("{}", '"stop"') + DONE).encode()
+        for pieces in every_cut(stream):
+            self.assertEqual(run(a_watch(withhold_usage=True), pieces), (stream, Payload.WHOLE))
+
+    def test_an_event_beyond_the_bound_ends_the_withholding(self) -> None:
+        """Nothing is lost: what was held passes, in order."""
+        stream = b"data: a\n\ndata: " + b"x" * 500 + b"\n\n" + USAGE_EVENT.encode()
+        for size in (1, 7, 64):
+            watch = a_watch(withhold_usage=True, max_bytes=100)
+            pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
+            self.assertEqual(run(watch, pieces)[0], stream)
+
+
+class AnyTextTests(SynchronousTestCase):
+    """The fast path takes nothing for what it is not."""
+
+    @settings(max_examples=150)
+    @given(
+        st.lists(
+            st.one_of(
+                st.text(max_size=12),
+                st.sampled_from(['"finish_reason":"stop"', '"usage":{}', "[DONE]", '"error"', "\\", '\\"', "\n\n", "🚀"]),
+            ),
+            max_size=12,
+        ),
+        st.booleans(),
+        st.randoms(use_true_random=False),
+    )
+    def test_any_content_passes_and_is_counted_once(self, texts, withhold, lot) -> None:  # type: ignore[no-untyped-def]
+        """Whatever the model says, however the reads fall."""
+        events = [_chat(f'{{"content":{orjson.dumps(text).decode()}}}').encode() for text in texts]
+        stream = b"".join(events) + (_chat("{}", '"stop"') + DONE).encode()
+        pieces, rest = [], stream
+        while rest:
+            at = lot.choice([len(rest), rest.index(b"\n\n") + 2, lot.randrange(1, len(rest) + 1)])
+            pieces.append(rest[:at])
+            rest = rest[at:]
+        watch = a_watch(withhold_usage=withhold)
+        self.assertEqual(run(watch, pieces), (stream, Payload.WHOLE))
+        self.assertEqual((watch.events, watch.usage), (len(texts) + 2, None))
+
+    def test_it_is_a_decoder(self) -> None:
+        """By its interface."""
+        verifyObject(IBodyDecoder, a_watch())
