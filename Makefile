@@ -33,7 +33,7 @@ unit: $(READY)
 	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.service tests.demo tests.test_tap
 
 e2e: $(READY)
-	$(BIN)/python -m pytest -q -p pytest_twisted --reactor=default tests/e2e
+	$(BIN)/python -m pytest -q -o addopts="--strict-markers --reactor=default" tests/e2e
 	$(BIN)/python -m pytest -q tests/packaging
 
 lint: $(READY)

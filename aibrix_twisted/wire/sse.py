@@ -12,7 +12,14 @@ _BOM: Final = b"\xef\xbb\xbf"
 
 
 class TooLong(Exception):
-    """An event exceeds the bound that it may have."""
+    """An event exceeds the bound that it may have.
+
+    @ivar events: those that were whole before it, in the same piece.
+    """
+
+    def __init__(self, max_bytes: int, events: list[bytes]) -> None:
+        super().__init__(f"an event exceeds {max_bytes} bytes")
+        self.events = events
 
 
 class Event(NamedTuple):
@@ -68,11 +75,13 @@ class SSEParser:
             end = blank.end()
             if end == len(rest) and rest.endswith(b"\r"):  # half of a CR LF, perhaps
                 break
+            if end - at > self._max_bytes:
+                break
             raws.append(rest[at:end])
             at = end
         self._rest = rest[at:]
         if len(self._rest) > self._max_bytes:
-            raise TooLong(f"an event exceeds {self._max_bytes} bytes")
+            raise TooLong(self._max_bytes, raws)
         return raws
 
     def finish(self) -> list[bytes]:

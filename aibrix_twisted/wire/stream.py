@@ -6,6 +6,9 @@ searched for what an event of interest would have to contain; one that has it is
 the stream is over and not before.  The one exception is usage that the gateway asked for and the client did not: its
 event has to be recognised as it passes, because it is withheld.
 
+Part of an event is held back until the rest of it comes, so that a stream that is cut can be ended with an event that
+says so: what went to the client is whole events.
+
 A search finds too much (a text may quote a key), never too little: within JSON strings a quote is escaped, so what
 looks like a key is one or is a whole string, and decoding decides.
 """
@@ -134,12 +137,11 @@ class StreamWatch:
 
     def finish(self) -> Payload:
         """The stream is over: decode what was kept, and judge."""
-        rest = self._parser.rest
         if not self._lost:
+            self.held = self._parser.rest
             last = self._parser.finish()
-            rest = self._pass(last) if last else rest
-        if self._withhold:
-            self.held = rest
+            if last:
+                self.held = self._pass(last)
         self._digest()
         return self._judge()
 
@@ -160,14 +162,11 @@ class StreamWatch:
         """Several events, or parts of some, or line ends other than LF."""
         try:
             raws = self._parser.feed(data)
-        except TooLong:
-            rest = self._parser.rest
-            passed = rest if self._withhold else data
-            self._lost, self._withhold, self._dirty = True, False, False
-            return passed
+        except TooLong as too_long:
+            self._lost, self._dirty = True, False
+            return self._pass(too_long.events) + self._parser.rest
         self._dirty = bool(self._parser.rest)
-        passed = self._pass(raws)
-        return passed if self._withhold else data
+        return self._pass(raws)
 
     def _pass(self, raws: list[bytes]) -> bytes:
         passed = []

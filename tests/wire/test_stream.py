@@ -110,6 +110,14 @@ class EngineTests(SynchronousTestCase):
         stream = b"data: " + b"x" * 500 + b"\n\n" + DONE.encode()
         self.assertEqual(run(watch, [stream[:50], stream[50:300], stream[300:]]), (stream, Payload.OPAQUE))
 
+    def test_only_whole_events_pass(self) -> None:
+        """Half an event is held until the rest of it comes, so that an error event can follow what has passed."""
+        first, second = _chat('{"content":"a"}').encode(), _chat('{"content":"b"}').encode()
+        for cut in range(1, len(second)):
+            watch = a_watch()
+            self.assertEqual(watch.feed(first + second[:cut]), first)
+            self.assertEqual(watch.feed(second[cut:]), second)
+
 
 class WithholdingTests(SynchronousTestCase):
     """Usage that the gateway asked for is not the client's."""
@@ -150,7 +158,7 @@ class WithholdingTests(SynchronousTestCase):
     def test_an_event_beyond_the_bound_ends_the_withholding(self) -> None:
         """Nothing is lost: what was held passes, in order."""
         stream = b"data: a\n\ndata: " + b"x" * 500 + b"\n\n" + USAGE_EVENT.encode()
-        for size in (1, 7, 64):
+        for size in (1, 7, 64, 300, len(stream)):
             watch = a_watch(withhold_usage=True, max_bytes=100)
             pieces = [stream[at : at + size] for at in range(0, len(stream), size)]
             self.assertEqual(run(watch, pieces)[0], stream)

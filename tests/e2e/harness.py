@@ -1,0 +1,110 @@
+"""A gateway and its engines, in this process."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable
+from typing import Any
+
+from twisted.internet import reactor
+from twisted.internet.task import deferLater
+
+from aibrix_twisted.demo.engine import DemoEngine
+from aibrix_twisted.demo.speed import INSTANT
+from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.settings import (
+    AccessLogSettings,
+    Limits,
+    ModelSettings,
+    ReplicaSettings,
+    Retry,
+    Settings,
+    Timeouts,
+)
+from aibrix_twisted.service.config.load import Source
+from aibrix_twisted.service.gateway import Gateway
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class World:
+    """One gateway before some engines.
+
+    @ivar over: every exchange that is over, as the log sees it.
+    """
+
+    def __init__(
+        self,
+        *,
+        engines: int = 1,
+        profile: str = "plain",
+        speed: Any = INSTANT,
+        timeouts: Timeouts | None = None,
+        retry: Retry | None = None,
+        limits: Limits | None = None,
+        models: tuple[ModelSettings, ...] = (),
+        policy: str = "least-request",
+        **replica: Any,
+    ) -> None:
+        self.engines = [
+            DemoEngine(reactor, name=f"e{number}", profile=profile, speed=speed, seed=number) for number in range(engines)
+        ]
+        self.ports = [engine.listen() for engine in self.engines]
+        self.port = free_port()
+        settings = Settings(
+            listen=(f"tcp:{self.port}:interface=127.0.0.1",),
+            admin="none",
+            policy=policy,
+            replica=tuple(
+                ReplicaSettings(url=f"http://127.0.0.1:{port.getHost().port}", name=engine.name, **replica)
+                for engine, port in zip(self.engines, self.ports, strict=True)
+            ),
+            model=models,
+            timeouts=timeouts or Timeouts(),
+            retry=retry or Retry(),
+            limits=limits or Limits(),
+            access_log=AccessLogSettings(path=""),
+        )
+        self.gateway = Gateway(reactor, settings, Source(None, {}))
+        self.over: list[Exchange] = []
+        exchanges = self.gateway.exchanges
+        counted = exchanges.over
+
+        def over(exchange: Exchange) -> None:
+            self.over.append(exchange)
+            counted(exchange)
+
+        exchanges.over = over  # type: ignore[method-assign]
+
+    async def __aenter__(self) -> World:
+        self.gateway.privilegedStartService()
+        self.gateway.startService()
+        await self.until(lambda: self.gateway.fleet.settled)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.gateway.stopService()
+        for engine in self.engines:
+            await engine.stop()
+        await self.until(lambda: not any(engine.open for engine in self.engines))
+
+    async def until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
+        """Wait for it, in the reactor's own time."""
+        deadline = reactor.seconds() + seconds
+        while not condition():
+            assert reactor.seconds() < deadline, "it did not come to be"
+            await deferLater(reactor, 0.002)
+
+    @property
+    def in_flight(self) -> int:
+        """Attempts that hold a lease."""
+        return sum(replica.load.in_flight for replica in self.gateway.fleet.replicas)
+
+    def settled(self) -> bool:
+        """Nothing is under way any more."""
+        return self.in_flight == 0 and self.gateway.exchanges.under_way == 0
