@@ -33,6 +33,7 @@ class Flood:
         self._paused = self._stopped = False
         self._scheduled = False
         transport.registerProducer(self, True)
+        self.resumeProducing()
 
     def pauseProducing(self) -> None:
         """The client does not keep up."""

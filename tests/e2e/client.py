@@ -19,6 +19,10 @@ from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
 
+#: A test that waits for longer has failed.
+PATIENCE_S = 60
+
+
 @dataclass
 class Answer:
     """One answer, or what came of it.
@@ -90,14 +94,14 @@ class Client(Protocol):
     def send_raw(self, data: bytes) -> Deferred[Answer]:
         """Send these bytes, whatever they are."""
         self._answer = Answer()
-        self._waiting = Deferred()
+        self._waiting = waiting = Deferred[Answer]().addTimeout(PATIENCE_S, reactor)
         self.transport.write(data)
-        return self._waiting
+        return waiting
 
     def head(self) -> Deferred[Answer]:
         """Fires when the answer's first bytes of body are there."""
-        self._head_waiting = Deferred()
-        return self._head_waiting
+        self._head_waiting = waiting = Deferred[Answer]().addTimeout(PATIENCE_S, reactor)
+        return waiting
 
     def dataReceived(self, data: bytes) -> None:
         self.got += len(data)

@@ -185,7 +185,7 @@ class AnyTextTests(SynchronousTestCase):
         stream = b"".join(events) + (_chat("{}", '"stop"') + DONE).encode()
         pieces, rest = [], stream
         while rest:
-            at = lot.choice([len(rest), rest.index(b"\n\n") + 2, lot.randrange(1, len(rest) + 1)])
+            at = lot.choice([len(rest), max(1, rest.find(b"\n\n") + 2), lot.randrange(1, len(rest) + 1)])
             pieces.append(rest[:at])
             rest = rest[at:]
         watch = a_watch(withhold_usage=withhold)
