@@ -18,8 +18,7 @@ Flow control is not here: pausing an upstream does not affect what may come next
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from aibrix_twisted.interfaces import IBodyConsumer, Payload
 
@@ -64,8 +63,7 @@ TRANSITIONS: Final[dict[Phase, dict[str, Phase]]] = {
 _AWAITING_HEAD, _STREAMING, _ENDED = Phase
 
 
-@dataclass(frozen=True, slots=True)
-class Ending:
+class Ending(NamedTuple):
     """Said once, read by all: the retry, the pool, the client's side, the meters.
 
     @ivar payload: what the decoder made of it; C{None} where no head came.
@@ -98,22 +96,22 @@ def outcome_of(cause: Cause, payload: Payload | None, *, close_delimited: bool) 
     @param payload: C{None} where no head came.
     @param close_delimited: the head promised no length, so that only a close could end the body (RFC 9112 §6.3).
     """
-    match cause:
-        case Cause.CLIENT_GONE:
-            return Outcome.ABANDONED
-        case Cause.DEADLINE:
-            return Outcome.TIMED_OUT
-        case Cause.UPSTREAM_BROKE:
-            return Outcome.BROKEN
-        case Cause.FINAL_CHUNK:
-            if payload is Payload.BROKEN:
-                return Outcome.BROKEN
-            return Outcome.MALFORMED if payload is Payload.CUT else Outcome.COMPLETE
-        case Cause.UPSTREAM_CLOSED:
-            if payload is Payload.BROKEN:
-                return Outcome.BROKEN
-            whole = payload is Payload.WHOLE or payload is Payload.OPAQUE
-            return Outcome.COMPLETE if close_delimited and whole else Outcome.TRUNCATED
+    if cause in _WHATEVER_CAME:
+        return _WHATEVER_CAME[cause]
+    if payload is Payload.BROKEN:
+        return Outcome.BROKEN
+    if cause is Cause.FINAL_CHUNK:
+        return Outcome.MALFORMED if payload is Payload.CUT else Outcome.COMPLETE
+    whole = payload is Payload.WHOLE or payload is Payload.OPAQUE
+    return Outcome.COMPLETE if close_delimited and whole else Outcome.TRUNCATED
+
+
+#: Causes that say it all, whatever had come by then.
+_WHATEVER_CAME: Final = {
+    Cause.CLIENT_GONE: Outcome.ABANDONED,
+    Cause.DEADLINE: Outcome.TIMED_OUT,
+    Cause.UPSTREAM_BROKE: Outcome.BROKEN,
+}
 
 
 class ResponseAssembly:

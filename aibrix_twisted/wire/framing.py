@@ -32,18 +32,17 @@ _NAMES_NOTHING: Final = frozenset({b"keep-alive", b"close"})
 def forwardable(headers: Headers, fields: Fields, own: frozenset[bytes]) -> Headers:
     """What of a message's headers goes on to the other side.
 
-    Left out are hop-by-hop headers, those that C{Connection} names, those in C{own} (lower case), and spellings of
-    the latter with C{_} for C{-}, which some readers take for the same.
+    Left out are those that C{Connection} names, those in C{own}, and spellings of either with C{_} for C{-}, which
+    some readers take for the same.
+
+    @param own: lower case, L{HOP_BY_HOP} among them.
     """
     named = fields.get(b"connection")
     if named is not None and named.lower() not in _NAMES_NOTHING:
         own = own | options_of(named)
-    kept = []
-    for header in headers:
-        name = header[0].lower()
-        if name in own or name in HOP_BY_HOP or (b"_" in name and name.replace(b"_", b"-") in own):
-            continue
-        kept.append(header)
+    kept = [header for header in headers if header[0].lower() not in own]
+    if b"_" in b"".join(fields):
+        kept = [header for header in kept if header[0].lower().replace(b"_", b"-") not in own]
     return kept
 
 

@@ -22,7 +22,7 @@ _LINES: Final = rb"((?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*)\r\n"
 
 _REQUEST: Final = re.compile(rb"(?:\r\n)?(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])\r\n" + _LINES)
 _RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (" + _VALUE + rb"))?\r\n" + _LINES)
-_FIELD: Final = re.compile(rb"([^:\r\n]+):[\t ]*([^\r\n]*?)[\t ]*\r\n")
+_FIELD: Final = re.compile(rb"([^:\r\n]+):[\t ]*((?:[^\r\n]*[^\t \r\n])?)[\t ]*\r\n")
 _FIELD_LINE: Final = re.compile(_TOKEN + rb":" + _VALUE)
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
 _HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
@@ -161,12 +161,12 @@ def _read_fields(lines: bytes, max_headers: int, status: int) -> tuple[Headers, 
     headers: Headers = _FIELD.findall(lines)
     if len(headers) > max_headers:
         raise BadMessage(status, "too_many_headers", f"{len(headers)} header lines: expected {max_headers} at most")
-    fields: Fields = {}
-    for name, value in headers:
-        name = name.lower()
-        if name in fields:
-            value = fields[name] + b", " + value
-        fields[name] = value
+    fields: Fields = {name.lower(): value for name, value in headers}
+    if len(fields) != len(headers):
+        fields.clear()
+        for name, value in headers:
+            name = name.lower()
+            fields[name] = fields[name] + b", " + value if name in fields else value
     return headers, fields
 
 

@@ -19,21 +19,23 @@ from aibrix_twisted.wire.routes import Dialect, Route
 MAX_DEPTH: Final = 64
 MAX_MODEL_CHARACTERS: Final = 256
 
-#: Members that are read here.  None of them may come twice.
-_READ: Final = (
-    "max_completion_tokens",
-    "max_output_tokens",
-    "max_tokens",
-    "model",
-    "n",
-    "previous_response_id",
-    "prompt",
-    "store",
-    "stream",
-    "stream_options",
-    "user",
-)
-_READ_AS_BYTES: Final = tuple(b'"%b"' % name.encode() for name in _READ)
+#: Members that are read here, as they are mostly spelled.  None of them may come twice.
+_READ: Final = {
+    name: b'"%b"' % name.encode()
+    for name in (
+        "max_completion_tokens",
+        "max_output_tokens",
+        "max_tokens",
+        "model",
+        "n",
+        "previous_response_id",
+        "prompt",
+        "store",
+        "stream",
+        "stream_options",
+        "user",
+    )
+}
 
 
 class BadRequest(Exception):
@@ -116,7 +118,12 @@ def _decoded(body: bytes) -> dict[str, Any]:
         raise BadRequest(f"the body is {_shown(document)}: expected a JSON object")
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
         _check_depth(document)
-    if any(body.count(name) > 1 for name in _READ_AS_BYTES) or b"\\u00" in body:
+    for name in document:
+        quoted = _READ.get(name)
+        if quoted is not None and body.count(quoted) > 1:
+            _check_names(body)
+            return document
+    if b"\\u00" in body:
         _check_names(body)
     return document
 

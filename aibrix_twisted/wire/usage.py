@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
+
+#: Where usage is when it is not at the top.
+_ELSEWHERE: Final = (("response", "usage"), ("message", "usage"), ("meta", "tokens"), ("meta", "billed_units"))
 
 
 class Usage(NamedTuple):
@@ -25,14 +28,13 @@ def usage_of(document: Any) -> Usage | None:
     """
     if not isinstance(document, dict):
         return None
-    for holder in (document, document.get("response"), document.get("message"), document.get("meta")):
-        if isinstance(holder, dict):
-            for name in ("usage", "tokens", "billed_units"):
-                said = holder.get(name)
-                if isinstance(said, dict):
-                    usage = _read(said)
-                    if usage is not None:
-                        return usage
+    said = document.get("usage")
+    if isinstance(said, dict):
+        return _read(said)
+    for outer, inner in _ELSEWHERE:
+        holder = document.get(outer)
+        if isinstance(holder, dict) and isinstance(said := holder.get(inner), dict):
+            return _read(said)
     return None
 
 

@@ -18,7 +18,6 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
-
 #: A test that waits for longer has failed.
 PATIENCE_S = 60
 

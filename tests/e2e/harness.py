@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
@@ -35,7 +36,7 @@ def free_port() -> int:
 class World:
     """One gateway before some engines.
 
-    @ivar over: every exchange that is over, as the log sees it.
+    @ivar over: the exchanges that are over, as the log sees them; the newest of them.
     """
 
     def __init__(
@@ -52,7 +53,8 @@ class World:
         **replica: Any,
     ) -> None:
         self.engines = [
-            DemoEngine(reactor, name=f"e{number}", profile=profile, speed=speed, seed=number) for number in range(engines)
+            DemoEngine(reactor, name=f"e{number}", profile=profile, speed=speed, seed=number)
+            for number in range(engines)
         ]
         self.ports = [engine.listen() for engine in self.engines]
         self.port = free_port()
@@ -71,7 +73,7 @@ class World:
             access_log=AccessLogSettings(path=""),
         )
         self.gateway = Gateway(reactor, settings, Source(None, {}))
-        self.over: list[Exchange] = []
+        self.over: deque[Exchange] = deque(maxlen=20_000)
         exchanges = self.gateway.exchanges
         counted = exchanges.over
 

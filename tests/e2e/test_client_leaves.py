@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-
 import pytest
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
@@ -53,7 +52,11 @@ async def test_the_engine_is_told(window: str, reset: bool) -> None:
         assert reactor.seconds() - left < WITHIN_S  # type: ignore[attr-defined]
         await world.until(world.settled)
         over = world.over[-1]
-        assert (over.status, over.error, over.outcome.value if over.outcome else "") == (499, "client_gone", "abandoned")
+        assert (over.status, over.error, over.outcome.value if over.outcome else "") == (
+            499,
+            "client_gone",
+            "abandoned",
+        )
 
 
 @pytest.mark.parametrize("window", ["before_head", "mid_stream", "not_streamed"])

@@ -134,7 +134,9 @@ async def test_each_engines_habits(profile: str) -> None:
         assert {exchange.outcome.value for exchange in world.over if exchange.outcome} == {"complete"}
 
 
-@pytest.mark.parametrize("fault", ["cut=40", "rst=40", "cut=0", "refuse_bytes", "bad_head", "wrong_length=9", "huge_head"])
+@pytest.mark.parametrize(
+    "fault", ["cut=40", "rst=40", "cut=0", "refuse_bytes", "bad_head", "wrong_length=9", "huge_head"]
+)
 @pytest.mark.parametrize("stream", [False, True])
 @ensureDeferred
 async def test_another_replica_is_tried(fault: str, stream: bool) -> None:

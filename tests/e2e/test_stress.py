@@ -146,7 +146,9 @@ async def test_an_engine_that_closes_idle_connections() -> None:
             for _ in range(count):
                 fault = "idle_close" if lot.random() < 0.3 else ""
                 answer = await client.request(
-                    "/v1/chat/completions", chat(stream=lot.random() < 0.5), headers={"x-demo-fault": fault} if fault else {}
+                    "/v1/chat/completions",
+                    chat(stream=lot.random() < 0.5),
+                    headers={"x-demo-fault": fault} if fault else {},
                 )
                 bad += not (answer.status == 200 and answer.whole)
                 if lot.random() < 0.02:

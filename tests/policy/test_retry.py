@@ -21,9 +21,7 @@ class MayRepeatTests(SynchronousTestCase):
                 and progress is not Progress.DELIVERED
                 and (not stateful or progress is Progress.NOTHING_SENT)
             )
-            self.assertEqual(
-                may_repeat(progress, outcome, stateful=stateful), expected, (progress, outcome, stateful)
-            )
+            self.assertEqual(may_repeat(progress, outcome, stateful=stateful), expected, (progress, outcome, stateful))
 
 
 class RetryBudgetTests(SynchronousTestCase):

@@ -81,4 +81,6 @@ MESSAGES = (
     'event: message_stop\ndata: {"type":"message_stop"}\n\n'
 )
 
-ERROR_EVENT = 'data: {"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","code":500}}\n\n'
+ERROR_EVENT = (
+    'data: {"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","code":500}}\n\n'
+)

@@ -26,6 +26,7 @@ class ErrorObjectTests(SynchronousTestCase):
         body = error_body('say "hi"\n', 404, "model", "model_not_found")
         error = orjson.loads(body)["error"]
         self.assertEqual(
-            error, {"message": 'say "hi"\n', "type": "invalid_request_error", "param": "model", "code": "model_not_found"}
+            error,
+            {"message": 'say "hi"\n', "type": "invalid_request_error", "param": "model", "code": "model_not_found"},
         )
         self.assertEqual(error_event('say "hi"\n', 404, "model", "model_not_found"), b"data: " + body + b"\n\n")

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.wire.framing import forwardable, response_head
+from aibrix_twisted.wire.framing import HOP_BY_HOP, forwardable, response_head
 
 
-def passed(*headers: tuple[bytes, bytes], own: frozenset[bytes] = frozenset()) -> list[tuple[bytes, bytes]]:
+def passed(*headers: tuple[bytes, bytes], own: frozenset[bytes] = HOP_BY_HOP) -> list[tuple[bytes, bytes]]:
     """What goes on of these."""
     return forwardable(list(headers), {name.lower(): value for name, value in headers}, own)
 
@@ -19,8 +19,14 @@ class ForwardableTests(SynchronousTestCase):
         """Those of the list, in any case, and those that Connection names."""
         self.assertEqual(
             passed(
-                (b"Keep-Alive", b"1"), (b"TE", b"x"), (b"Connection", b"X-Secret, close"), (b"x-secret", b"1"),
-                (b"Proxy-Authorization", b"y"), (b"Upgrade", b"h2c"), (b"X-Kept", b"v"), (b"Trailer", b"t"),
+                (b"Keep-Alive", b"1"),
+                (b"TE", b"x"),
+                (b"Connection", b"X-Secret, close"),
+                (b"x-secret", b"1"),
+                (b"Proxy-Authorization", b"y"),
+                (b"Upgrade", b"h2c"),
+                (b"X-Kept", b"v"),
+                (b"Trailer", b"t"),
             ),  # fmt: skip
             [(b"X-Kept", b"v")],
         )
@@ -28,7 +34,9 @@ class ForwardableTests(SynchronousTestCase):
     def test_own_in_either_spelling(self) -> None:
         """A header of ours cannot be smuggled in with an underscore."""
         own = frozenset({b"x-request-id"})
-        self.assertEqual(passed((b"X-Request-Id", b"1"), (b"X_Request_Id", b"2"), (b"a_b", b"3"), own=own), [(b"a_b", b"3")])
+        self.assertEqual(
+            passed((b"X-Request-Id", b"1"), (b"X_Request_Id", b"2"), (b"a_b", b"3"), own=own), [(b"a_b", b"3")]
+        )
 
     def test_head(self) -> None:
         """Lines, and the empty one."""

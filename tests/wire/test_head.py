@@ -79,7 +79,7 @@ BAD_REQUESTS: tuple[tuple[str, int, bytes], ...] = (
     ("transfer_encoding", 400, b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip, chunked\r\n\r\n"),
     ("transfer_encoding", 400, b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked, identity\r\n\r\n"),
     ("transfer_encoding", 400, b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: xchunked\r\n\r\n"),
-    ("transfer_encoding", 400, b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: \"chunked\"\r\n\r\n"),
+    ("transfer_encoding", 400, b'POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: "chunked"\r\n\r\n'),
     ("transfer_encoding", 501, b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: gzip\r\n\r\n"),
     ("transfer_encoding", 501, b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding:\r\n\r\n"),
     ("transfer_encoding", 400, b"POST / HTTP/1.0\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"),

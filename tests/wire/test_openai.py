@@ -36,18 +36,31 @@ class PeekTests(SynchronousTestCase):
 
     def test_max_tokens_in_each_spelling(self) -> None:
         """The newest word first."""
-        self.assertEqual(ask("/v1/chat/completions", {"model": "m", "max_tokens": 1, "max_completion_tokens": 2}).max_tokens, 2)
+        self.assertEqual(
+            ask("/v1/chat/completions", {"model": "m", "max_tokens": 1, "max_completion_tokens": 2}).max_tokens, 2
+        )
         self.assertEqual(ask("/v1/responses", {"model": "m", "max_output_tokens": 3}).max_tokens, 3)
         self.assertIsNone(ask("/v1/chat/completions", {"model": "m", "max_tokens": "x"}).max_tokens)
 
     def test_choices_of_completions(self) -> None:
         """C{n} for each prompt; a list of token ids is one prompt."""
-        for prompt, n, expected in (("a", 1, 1), (["a", "b"], 2, 4), ([1, 2, 3], 1, 1), ([[1], [2]], None, 2), ([], 1, 1)):
+        for prompt, n, expected in (
+            ("a", 1, 1),
+            (["a", "b"], 2, 4),
+            ([1, 2, 3], 1, 1),
+            ([[1], [2]], None, 2),
+            ([], 1, 1),
+        ):
             self.assertEqual(ask("/v1/completions", {"model": "m", "prompt": prompt, "n": n}).choices, expected)
 
     def test_stateful_responses(self) -> None:
         """Stored unless said otherwise; one that builds on another is."""
-        for more, expected in (({}, True), ({"store": True}, True), ({"store": False}, False), ({"store": False, "previous_response_id": "r"}, True)):
+        for more, expected in (
+            ({}, True),
+            ({"store": True}, True),
+            ({"store": False}, False),
+            ({"store": False, "previous_response_id": "r"}, True),
+        ):
             self.assertIs(ask("/v1/responses", {"model": "m", **more}).stateful, expected)
 
     def test_paths_that_do_without_a_model(self) -> None:
@@ -121,7 +134,8 @@ class PeekTests(SynchronousTestCase):
 def form(*parts: tuple[str, bytes], boundary: bytes = b"XyZ") -> bytes:
     """A form of these parts: what follows C{form-data}, and the value."""
     pieces = [
-        b"--%b\r\nContent-Disposition: form-data%b\r\n\r\n%b\r\n" % (boundary, more.encode(), value) for more, value in parts
+        b"--%b\r\nContent-Disposition: form-data%b\r\n\r\n%b\r\n" % (boundary, more.encode(), value)
+        for more, value in parts
     ]
     return b"".join(pieces) + b"--" + boundary + b"--\r\n"
 

@@ -134,7 +134,10 @@ class RequestParserTests(SynchronousTestCase):
         raw, expected = b"", []
         for method, body, chunked in asked:
             client = h11.Connection(h11.CLIENT)
-            headers = [("host", "h"), ("transfer-encoding", "chunked") if chunked else ("content-length", str(len(body)))]
+            headers = [
+                ("host", "h"),
+                ("transfer-encoding", "chunked") if chunked else ("content-length", str(len(body))),
+            ]
             raw += client.send(h11.Request(method=method, target="/x", headers=headers)) or b""
             raw += (client.send(h11.Data(data=body)) or b"") + (client.send(h11.EndOfMessage()) or b"")
             expected.append((method, b"/x", body))

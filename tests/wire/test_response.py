@@ -71,7 +71,11 @@ class ResponseParserTests(SynchronousTestCase):
 
     def test_no_body(self) -> None:
         """Statuses and lengths that allow none are complete with their head."""
-        for raw in (b"HTTP/1.1 204 No\r\n\r\n", b"HTTP/1.1 304 No\r\n\r\n", b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"):
+        for raw in (
+            b"HTTP/1.1 204 No\r\n\r\n",
+            b"HTTP/1.1 304 No\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n",
+        ):
             for pieces in every_cut(raw):
                 sink, parser = read(pieces)
                 self.assertEqual((sink.body, sink.completed, parser.excess), (b"", 1, False))

@@ -13,9 +13,15 @@ from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_
 from tests.wire.test_openai import form
 
 VALUES = st.recursive(
-    st.none() | st.booleans() | st.integers(-(10**9), 10**9) | st.text(max_size=8) | st.sampled_from(['"}', "\\", '{"model":1']),
-    lambda inner: st.lists(inner, max_size=3)
-    | st.dictionaries(st.sampled_from(["model", "stream_options", "a", 'q"', "include_usage"]), inner, max_size=3),
+    st.none()
+    | st.booleans()
+    | st.integers(-(10**9), 10**9)
+    | st.text(max_size=8)
+    | st.sampled_from(['"}', "\\", '{"model":1']),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.sampled_from(["model", "stream_options", "a", 'q"', "include_usage"]), inner, max_size=3)
+    ),
     max_leaves=8,
 )
 DOCUMENTS = st.dictionaries(st.text(max_size=5) | st.sampled_from(["messages", "n"]), VALUES, max_size=5)

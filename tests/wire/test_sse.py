@@ -27,7 +27,9 @@ class SSEParserTests(SynchronousTestCase):
 
     def test_every_cut_with_every_line_end(self) -> None:
         """LF, CR and CR LF, a comment, several lines of data, an event without data, a character of four bytes."""
-        text = 'data: {"a": "🚀"}\n\n: ping\n\nevent: x\ndata: one\ndata:two\ndata\n\nid: 7\n\ndata: [DONE]\n\n'.encode()
+        text = (
+            'data: {"a": "🚀"}\n\n: ping\n\nevent: x\ndata: one\ndata:two\ndata\n\nid: 7\n\ndata: [DONE]\n\n'.encode()
+        )
         for end in (b"\n", b"\r", b"\r\n"):
             stream = text.replace(b"\n", end)
             expected = ['{"a": "🚀"}'.encode(), b"one\ntwo\n", b"[DONE]"]

@@ -172,7 +172,9 @@ class AnyTextTests(SynchronousTestCase):
         st.lists(
             st.one_of(
                 st.text(max_size=12),
-                st.sampled_from(['"finish_reason":"stop"', '"usage":{}', "[DONE]", '"error"', "\\", '\\"', "\n\n", "🚀"]),
+                st.sampled_from(
+                    ['"finish_reason":"stop"', '"usage":{}', "[DONE]", '"error"', "\\", '\\"', "\n\n", "🚀"]
+                ),
             ),
             max_size=12,
         ),

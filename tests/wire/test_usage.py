@@ -21,7 +21,10 @@ class UsageTests(SynchronousTestCase):
                 {"usage": {"prompt_tokens": 3, "completion_tokens": 2, "prompt_tokens_details": {"cached_tokens": 1}}},
                 Usage(3, 2, 1),
             ),
-            ({"usage": {"input_tokens": 3, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 1}}}, Usage(3, 2, 1)),
+            (
+                {"usage": {"input_tokens": 3, "output_tokens": 2, "input_tokens_details": {"cached_tokens": 1}}},
+                Usage(3, 2, 1),
+            ),
             ({"response": {"usage": {"input_tokens": 3, "output_tokens": 2}}}, Usage(3, 2)),
             ({"message": {"usage": {"input_tokens": 3, "cache_read_input_tokens": 1}}}, Usage(3, None, 1)),
             ({"usage": {"prompt_tokens": 3, "total_tokens": 3}}, Usage(3, None)),
@@ -47,8 +50,12 @@ class UsageTests(SynchronousTestCase):
     @given(
         st.recursive(
             st.none() | st.booleans() | st.integers() | st.text(max_size=3),
-            lambda inner: st.lists(inner, max_size=3)
-            | st.dictionaries(st.sampled_from(["usage", "prompt_tokens", "message", "meta", "tokens"]), inner, max_size=4),
+            lambda inner: (
+                st.lists(inner, max_size=3)
+                | st.dictionaries(
+                    st.sampled_from(["usage", "prompt_tokens", "message", "meta", "tokens"]), inner, max_size=4
+                )
+            ),
             max_leaves=10,
         )
     )

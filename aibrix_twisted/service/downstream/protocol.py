@@ -13,6 +13,7 @@ Every deadline is asked for by the wheel, in C{check}.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Typed
 
@@ -233,9 +234,11 @@ class DownstreamConnection(Protocol):
 
     # -- the reply's side ------------------------------------------------------------------------------------
 
-    def write(self, data: bytes) -> None:
-        """Send.  HOT."""
-        self.transport.write(data)
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """The transport's own: what is written once a read should not pass through here."""
+        write: Callable[[bytes], None] = self.transport.write
+        return write
 
     def reply_over(self, *, keep: bool) -> None:
         """The answer was given whole: on to the next request, or good-bye."""

@@ -11,8 +11,9 @@ from aibrix_twisted.wire.framing import LAST_CHUNK, response_head
 class Line(Protocol):
     """The client's connection, as a reply sees it."""
 
-    def write(self, data: bytes) -> None:
-        """Send."""
+    @property
+    def write(self) -> Callable[[bytes], None]:
+        """Sends."""
         ...
 
     def reply_over(self, *, keep: bool) -> None:

@@ -10,15 +10,13 @@ from aibrix_twisted.errors import (
     ClientError,
     InvalidBody,
     MalformedRequest,
-    MethodNotAllowed,
     NoReplica,
     UnknownModel,
-    UnknownPath,
     UnsupportedMedia,
 )
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked, BadRequest, peek
-from aibrix_twisted.wire.routes import ROUTES, Route
+from aibrix_twisted.wire.routes import Route
 
 _SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
@@ -26,24 +24,11 @@ _SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 _BODY_AT_FAULT = ((b"x-error-request-body-processing", b"true"),)
 
 
-def route_of(head: RequestHead) -> Route:
-    """The route of a head that is fit to be relayed.
-
-    @raise ClientError: the path, the method or the content coding is not one that we take.
-    """
-    route = ROUTES.get(head.path)
-    if route is None:
-        raise UnknownPath(f"there is no path {head.path.decode('ascii', 'replace')}")
-    if head.method != "POST":
-        raise MethodNotAllowed(
-            f"{route.path.decode()} takes POST, not {head.method}", headers=((b"allow", b"POST, OPTIONS"),)
-        )
-    coding = head.fields.get(b"content-encoding", b"identity")
-    if coding.lower() != b"identity":
-        raise UnsupportedMedia(
-            f"content-encoding {coding.decode('latin-1')!r}: a request's body is taken only as it is, uncoded"
-        )
-    return route
+def coded_body(coding: bytes) -> UnsupportedMedia:
+    """The refusal of a body that is compressed: what is in it could not be read, and its size would be unknown."""
+    return UnsupportedMedia(
+        f"content-encoding {coding.decode('latin-1')!r}: a request's body is taken only as it is, uncoded"
+    )
 
 
 def read(route: Route, head: RequestHead, body: bytes) -> Asked:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.wire.framing import forwardable
+from aibrix_twisted.wire.framing import HOP_BY_HOP, forwardable
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.routes import Dialect
@@ -13,7 +13,7 @@ from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_
 
 #: Ours to set or to read, so never a client's to send on.  C{accept-encoding} goes because a coded answer could
 #: not be judged.
-_NOT_SENT_ON: Final = frozenset(
+_NOT_SENT_ON: Final = HOP_BY_HOP | frozenset(
     {
         b"accept-encoding",
         b"authorization",

@@ -12,13 +12,13 @@ from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.domain.timing import Stamps
-from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed, TooManyConnections
+from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed, TooManyConnections, UnknownPath
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.retry import RetryBudget
 from aibrix_twisted.service.discovery.catalogue import Catalogue
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection, Work
 from aibrix_twisted.service.downstream.reply import Reply
-from aibrix_twisted.service.exchange.admit import route_of
+from aibrix_twisted.service.exchange.admit import coded_body
 from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.local import Local, allowed, is_local, label_of
 from aibrix_twisted.service.exchange.respond import send_error
@@ -29,6 +29,7 @@ from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 from aibrix_twisted.wire.head import RequestHead
+from aibrix_twisted.wire.routes import ROUTES
 
 #: A request id that a client may choose: 1 to 128 visible ASCII characters.
 _FIT_ID: Final = re.compile(rb"[!-~]{1,128}")
@@ -121,20 +122,26 @@ class Exchanges:
         @return: the exchange, or why there is none; say that with C{refuse}.
         """
         path = head.path
-        if head.method == "OPTIONS" or (is_local(path) and head.method in _LOCAL_METHODS):
-            return Local(self, self._begun(head, client, label_of(path)), reply)
-        if is_local(path):
-            return MethodNotAllowed(
-                f"{path.decode('ascii', 'replace')} takes GET, not {head.method}",
-                headers=((b"allow", allowed(path)),),
-            )
+        route = ROUTES.get(path)
+        if route is None or head.method != "POST":
+            return self._open_other(head, reply, client)
         if self.draining:
             return Draining("the gateway is stopping", headers=((b"retry-after", b"1"),))
-        try:
-            route = route_of(head)
-        except GatewayError as error:
-            return error
+        coding = head.fields.get(b"content-encoding")
+        if coding is not None and coding.lower() != b"identity":
+            return coded_body(coding)
         return Run(self, self._begun(head, client, route.name), route, head, reply)
+
+    def _open_other(self, head: RequestHead, reply: Reply, client: str) -> Work | GatewayError:
+        """What is not relayed: our own documents, and what there is not."""
+        path = head.path
+        if head.method == "OPTIONS" or (is_local(path) and head.method in _LOCAL_METHODS):
+            return Local(self, self._begun(head, client, label_of(path)), reply)
+        shown = path.decode("ascii", "replace")
+        if path not in ROUTES and not is_local(path):
+            return UnknownPath(f"there is no path {shown}")
+        methods = allowed(path)
+        return MethodNotAllowed(f"{shown} takes {methods.decode()}, not {head.method}", headers=((b"allow", methods),))
 
     def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str) -> None:
         """Answer what is no exchange."""

@@ -8,11 +8,11 @@ from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Headers, Reply
 from aibrix_twisted.wire.error_object import error_body
-from aibrix_twisted.wire.framing import REASONS, forwardable
+from aibrix_twisted.wire.framing import HOP_BY_HOP, REASONS, forwardable
 from aibrix_twisted.wire.head import ResponseHead
 
 #: Ours to set.
-_NOT_PASSED_ON: Final = frozenset(
+_NOT_PASSED_ON: Final = HOP_BY_HOP | frozenset(
     {
         b"content-length",
         b"request-id",

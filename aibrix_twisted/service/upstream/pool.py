@@ -7,7 +7,6 @@ engine has closed it already, though the reactor has not come to say so yet, is 
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable
 from typing import Any
 
@@ -109,14 +108,4 @@ def _still_open(connection: UpstreamConnection) -> bool:
 
     The reactor will tell of both in its next turn; a request sent before that would be lost.
     """
-    peer = connection.transport
-    handle = getattr(peer, "socket", None)  # transports in memory have none
-    if handle is None:
-        return True
-    try:
-        handle.recv(1, socket.MSG_PEEK)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return False
-    return False
+    return connection.glance is None or not connection.glance.poll(0)

@@ -7,6 +7,7 @@ comes after finds nobody to tell.
 
 from __future__ import annotations
 
+import select
 from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Typed
@@ -42,6 +43,7 @@ class UpstreamConnection(Protocol):
     @ivar answered: some byte of the current response came.
     @ivar reusable: the last response left it fit for another request.
     @ivar idle_since: when it last became idle, by the clock of the pool.
+    @ivar glance: tells without waiting whether anything, a close too, has come that the reactor has not told of.
     @ivar fault: what was wrong with what came, for people; C{""} where nothing was.
     """
 
@@ -60,10 +62,15 @@ class UpstreamConnection(Protocol):
         self.reusable = False
         self.idle_since = 0.0
         self.fault = ""
+        self.glance: select.poll | None = None
 
     def connectionMade(self) -> None:
         """A request is one write and every event of a stream is one; none should wait for another."""
-        self.transport.setTcpNoDelay(True)
+        transport = self.transport
+        transport.setTcpNoDelay(True)
+        if hasattr(transport, "fileno"):  # a transport in memory has none
+            self.glance = select.poll()
+            self.glance.register(transport.fileno(), select.POLLIN | select.POLLRDHUP)
         self._made(self)
 
     def send(self, assembly: ResponseAssembly, head: bytes, body: bytes) -> None:

@@ -1,0 +1,144 @@
+"""An engine that costs next to nothing: one thread on epoll, canned answers, streams paced by one clock.
+
+C{python -m benchmarks.scripted_engine PORT [INTERVAL_MS]}.  A stream has C{max_tokens} events.
+"""
+
+from __future__ import annotations
+
+import re
+import select
+import socket
+import sys
+import time
+
+_LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
+_TOKENS = re.compile(rb'"max_tokens": *(\d+)')
+
+_FRAME = (
+    b'data: {"id":"chatcmpl-0123456789abcdef","object":"chat.completion.chunk","created":1700000000,"model":"bench",'
+    b'"choices":[{"index":0,"delta":%b,"logprobs":null,"finish_reason":%b}]}\n\n'
+)
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+_HEAD = (
+    b"HTTP/1.1 200 OK\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\nserver: uvicorn\r\n"
+    b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
+)
+_FIRST = _HEAD + _chunk(_FRAME % (b'{"role":"assistant","content":""}', b"null"))
+_EVENTS = [_chunk(_FRAME % (b'{"content":" word%d"}' % number, b"null")) for number in range(10, 50)]
+_LAST = _chunk(_FRAME % (b"{}", b'"length"')) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+
+
+def _whole(body: bytes) -> bytes:
+    return (
+        b"HTTP/1.1 200 OK\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
+        b"content-type: application/json\r\n\r\n%b" % (len(body), body)
+    )
+
+
+_ANSWER = _whole(
+    b'{"id":"chatcmpl-0123456789abcdef","object":"chat.completion","created":1700000000,"model":"bench","choices":'
+    b'[{"index":0,"message":{"role":"assistant","content":"' + b"word " * 40 + b'"},"logprobs":null,'
+    b'"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":40,"total_tokens":52}}'
+)
+_MODELS = _whole(b'{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"vllm"}]}')
+
+
+class Engine:
+    """Serves until it is killed."""
+
+    def __init__(self, port: int, interval_ms: int) -> None:
+        self._listening = socket.create_server(("127.0.0.1", port), backlog=4096)
+        self._listening.setblocking(False)
+        self._poll = select.epoll()
+        self._poll.register(self._listening, select.EPOLLIN)
+        self._peers: dict[int, socket.socket] = {}
+        self._partial: dict[int, bytes] = {}
+        self._slots: list[dict[int, int]] = [{} for _ in range(interval_ms)]  # fd to events left, by millisecond
+        self._fill = 0
+
+    def run(self) -> None:
+        """Forever."""
+        tick = time.monotonic()
+        turn = 0
+        while True:
+            for fd, _ in self._poll.poll(max(0.0, tick - time.monotonic())):
+                if fd == self._listening.fileno():
+                    self._accept()
+                else:
+                    self._read(fd)
+            while time.monotonic() >= tick:
+                self._emit(self._slots[turn])
+                turn = (turn + 1) % len(self._slots)
+                tick += 0.001
+
+    def _accept(self) -> None:
+        try:
+            while True:
+                peer, _ = self._listening.accept()
+                peer.setblocking(False)
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                self._peers[peer.fileno()] = peer
+                self._poll.register(peer, select.EPOLLIN)
+        except BlockingIOError:
+            pass
+
+    def _read(self, fd: int) -> None:
+        try:
+            data = self._peers[fd].recv(65536)
+        except OSError:
+            data = b""
+        if not data:
+            self._drop(fd)
+            return
+        data = self._partial.pop(fd, b"") + data
+        end = data.find(b"\r\n\r\n")
+        if end < 0:
+            self._partial[fd] = data
+            return
+        length = _LENGTH.search(data, 0, end)
+        if length is not None and len(data) < end + 4 + int(length[1]):
+            self._partial[fd] = data
+            return
+        if data.startswith(b"GET"):
+            self._send(fd, _MODELS)
+        elif b'"stream":true' in data or b'"stream": true' in data:
+            tokens = _TOKENS.search(data, end)
+            self._send(fd, _FIRST)
+            self._fill = (self._fill + 7) % len(self._slots)
+            self._slots[self._fill][fd] = int(tokens[1]) if tokens else 16
+        else:
+            self._send(fd, _ANSWER)
+
+    def _emit(self, slot: dict[int, int]) -> None:
+        for fd, left in tuple(slot.items()):
+            if left:
+                slot[fd] = left - 1
+                self._send(fd, _EVENTS[left % len(_EVENTS)])
+            else:
+                del slot[fd]
+                self._send(fd, _LAST)
+
+    def _send(self, fd: int, data: bytes) -> None:
+        peer = self._peers.get(fd)
+        try:
+            if peer is not None:
+                peer.send(data)
+        except OSError:
+            self._drop(fd)
+
+    def _drop(self, fd: int) -> None:
+        peer = self._peers.pop(fd, None)
+        self._partial.pop(fd, None)
+        for slot in self._slots:
+            slot.pop(fd, None)
+        if peer is not None:
+            peer.close()
+
+
+if __name__ == "__main__":
+    Engine(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20).run()
