@@ -32,18 +32,22 @@ class _SendsAtOnce:
 
     bufferSize = 32768
 
+    #: Something waits to be sent, or to be closed once it is: Twisted arms the poller then, and disarms it after.
+    _unsent = False
+
+    def startWriting(self) -> None:
+        """From Twisted: see L{_unsent}."""
+        self._unsent = True
+        super().startWriting()  # type: ignore[misc]
+
+    def stopWriting(self) -> None:
+        """From Twisted: see L{_unsent}."""
+        self._unsent = False
+        super().stopWriting()  # type: ignore[misc]
+
     def write(self, data: bytes) -> None:
         """Send now what the socket takes now, and leave the rest to Twisted.  HOT."""
-        if (
-            self.dataBuffer  # type: ignore[attr-defined]
-            or self._tempDataBuffer  # type: ignore[attr-defined]
-            or self.TLS  # type: ignore[attr-defined]
-            or self.disconnecting  # type: ignore[attr-defined]
-            or self._writeDisconnecting  # type: ignore[attr-defined]
-            or self._writeDisconnected  # type: ignore[attr-defined]
-            or not self.connected  # type: ignore[attr-defined]
-            or data.__class__ is not bytes
-        ):
+        if self._unsent or self.TLS or not self.connected:  # type: ignore[attr-defined]
             super().write(data)  # type: ignore[misc]
             return
         try:

@@ -20,6 +20,10 @@ _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 MAX_INTERIM: Final = 8
 
 
+#: Sizes of chunks as they are usually spelled, of those that a read may hold whole.
+_SIZES: Final = {b"%x" % size: size for size in range(1, 4096)}
+
+
 class ResponseSink(Protocol):
     """Who is told of a response, in this order."""
 
@@ -39,9 +43,10 @@ class ResponseSink(Protocol):
 class _Chunks:
     """What llhttp calls: it gathers.  llhttp hands trailers to C{on_header} if there is one; they are dropped."""
 
-    __slots__ = ("begun", "count", "on_body", "pieces", "whole")
+    __slots__ = ("begun", "between", "count", "on_body", "pieces", "whole")
 
     def __init__(self) -> None:
+        self.between = False  # no chunk is under way
         self.pieces: list[bytes] = []
         self.on_body = self.pieces.append
         self.begun = 0
@@ -51,6 +56,14 @@ class _Chunks:
     def on_message_begin(self) -> None:
         """Ours, and, where it comes again, bytes that nobody asked for."""
         self.begun += 1
+
+    def on_chunk_header(self) -> None:
+        """A chunk begins."""
+        self.between = False
+
+    def on_chunk_complete(self) -> None:
+        """It ends."""
+        self.between = True
 
     def on_message_complete(self) -> None:
         """The last chunk, and, where it comes again, that of a response that nobody asked for."""
@@ -67,6 +80,8 @@ class ResponseParser:
     """
 
     __slots__ = (
+        "_aligned",
+        "_body",
         "_buffer",
         "_chunks",
         "_framing",
@@ -82,6 +97,8 @@ class ResponseParser:
 
     def __init__(self, sink: ResponseSink, *, max_bytes: int = 65536, max_headers: int = 200) -> None:
         self._sink = sink
+        self._body = sink.response_body
+        self._aligned = False
         self._max_bytes = max_bytes
         self._max_headers = max_headers
         self._buffer = b""
@@ -102,6 +119,12 @@ class ResponseParser:
         if chunks is None:
             self._feed_otherwise(data)
             return
+        if self._aligned:  # llhttp waits for a chunk; one that comes whole and alone need not trouble it
+            end = data.find(b"\r\n", 1, 8)
+            size = _SIZES.get(data[:end])
+            if size is not None and len(data) == size + end + 4 and data.endswith(b"\r\n"):
+                self._body(data[end + 2 : -2])
+                return
         pieces = chunks.pieces
         broken: BadMessage | None = None
         try:
@@ -114,9 +137,10 @@ class ResponseParser:
         if pieces:
             body = pieces[0] if len(pieces) == 1 else b"".join(pieces)
             pieces.clear()
-            self._sink.response_body(body)
+            self._body(body)
         if broken is not None:
             raise broken
+        self._aligned = chunks.between and data.endswith(b"\r\n")
 
     def finish(self) -> bool:
         """No more comes.

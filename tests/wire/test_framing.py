@@ -27,7 +27,7 @@ class ForwardableTests(SynchronousTestCase):
                 (b"Upgrade", b"h2c"),
                 (b"X-Kept", b"v"),
                 (b"Trailer", b"t"),
-            ),  # fmt: skip
+            ),
             [(b"X-Kept", b"v")],
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import orjson
 
@@ -19,7 +20,7 @@ def line_of(exchange: Exchange, ended_at: float) -> bytes:
     """
     stamps = exchange.stamps
     record = {
-        "time": datetime.fromtimestamp(ended_at, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        "time": _timestamp(ended_at),
         "id": exchange.id,
         "client": exchange.client,
         "method": exchange.method,
@@ -46,6 +47,18 @@ def line_of(exchange: Exchange, ended_at: float) -> bytes:
         "duration_s": _rounded(stamps.duration_s),
     }
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _timestamp(at: float) -> str:
+    """RFC 3339, in milliseconds."""
+    second = int(at)
+    return f"{_second(second)}.{int((at - second) * 1000):03d}Z"
+
+
+@lru_cache(maxsize=4)
+def _second(at: int) -> str:
+    """Most lines are of the same second as the one before."""
+    return datetime.fromtimestamp(at, UTC).strftime("%Y-%m-%dT%H:%M:%S")
 
 
 def _rounded(seconds: float | None) -> float | None:
