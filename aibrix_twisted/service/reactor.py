@@ -32,7 +32,8 @@ class _SendsAtOnce:
 
     bufferSize = 32768
 
-    #: Something waits to be sent, or to be closed once it is: Twisted arms the poller then, and disarms it after.
+    #: A write must not overtake: something waits to be sent, or to be closed once it is, for which Twisted arms the
+    #: poller, and disarms it after; or a pull producer waits to be asked, which happens when Twisted has sent.
     _unsent = False
 
     def startWriting(self) -> None:
@@ -42,8 +43,14 @@ class _SendsAtOnce:
 
     def stopWriting(self) -> None:
         """From Twisted: see L{_unsent}."""
-        self._unsent = False
+        self._unsent = self.producer is not None and not self.streamingProducer  # type: ignore[attr-defined]
         super().stopWriting()  # type: ignore[misc]
+
+    def registerProducer(self, producer: Any, streaming: bool) -> None:
+        """From the protocol: see L{_unsent}."""
+        if not streaming:
+            self._unsent = True
+        super().registerProducer(producer, streaming)  # type: ignore[misc]
 
     def write(self, data: bytes) -> None:
         """Send now what the socket takes now, and leave the rest to Twisted.  HOT."""
