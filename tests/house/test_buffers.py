@@ -25,6 +25,10 @@ def _growers(path: Path) -> Iterator[str]:
             grown = _grown(node, given)
             if grown:
                 yield f"{path}:{grown.rpartition('.')[2]}"
+    for node in ast.walk(tree(path)):
+        queue = _unbounded(node)
+        if queue:
+            yield f"{path}:{queue.rpartition('.')[2]}"
 
 
 def _grown(node: ast.AST, given: set[str]) -> str:
@@ -32,6 +36,10 @@ def _grown(node: ast.AST, given: set[str]) -> str:
         return name_of(node.target) if _is_given(node.value, given) else ""
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr in _GROWS:
         return name_of(node.func.value) if any(_is_given(argument, given) for argument in node.args) else ""
+    return ""
+
+
+def _unbounded(node: ast.AST) -> str:
     if isinstance(node, (ast.Assign, ast.AnnAssign)) and isinstance(node.value, ast.Call):
         made = node.value
         if name_of(made.func) == "deque" and "maxlen" not in [keyword.arg for keyword in made.keywords]:

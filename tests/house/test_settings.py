@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain import settings
-from tests.house.tree import PACKAGE, calls, imports, modules, tree
+from tests.house.tree import PACKAGE, calls, imports, modules, name_of, tree
 
 #: Who opens files besides service/config, and why.
 _OPENERS = {
@@ -70,9 +71,9 @@ class FileTests(SynchronousTestCase):
             if name in ("os.environ", "os.getenv", "os.environb")
         ]
         wrong += [
-            f"{path}:{line}"
+            f"{path}:{node.lineno}"
             for path in modules()
-            for line, name, _ in calls(tree(path))
-            if name in ("os.getenv", "os.environ.get")
+            for node in ast.walk(tree(path))
+            if isinstance(node, ast.Attribute) and name_of(node) in ("os.environ", "os.getenv", "os.environb")
         ]
         self.assertEqual(wrong, [])

@@ -158,7 +158,12 @@ class AnswerTests(SynchronousTestCase):
     def test_body_too_large(self) -> None:
         """413 at its head, or where its chunks add up to too much; nothing forwarded."""
         settings = Settings(limits=Limits(body_bytes=1024))
-        chunked = b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n" + b"200\r\n" + b"x" * 512 + b"\r\n"
+        chunked = (
+            b"POST /v1/completions HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n"
+            + b"200\r\n"
+            + b"x" * 512
+            + b"\r\n"
+        )
         for pieces in ([post(b"x" * 2000)], [chunked, b"201\r\n"]):
             bench = Bench(settings)
             client, wire = bench.client()
@@ -180,7 +185,9 @@ class AnswerTests(SynchronousTestCase):
 class DeadlineTests(SynchronousTestCase):
     """Clients that are slow, or silent."""
 
-    SETTINGS = Settings(timeouts=Timeouts(client_header=2.0, client_body=20.0, keepalive=5.0), limits=Limits(client_min_rate=100))
+    SETTINGS = Settings(
+        timeouts=Timeouts(client_header=2.0, client_body=20.0, keepalive=5.0), limits=Limits(client_min_rate=100)
+    )
 
     def test_a_head_that_does_not_end(self) -> None:
         """408 once its time is up, however steadily it drips; then the end."""
@@ -265,7 +272,11 @@ class LimitTests(SynchronousTestCase):
         """A fit one is the exchange's; an unfit one is replaced; each of ours is another."""
         bench = Bench()
         client, wire = bench.client()
-        for line, expected in ((b"x-request-id: my-id.7", b"my-id.7"), (b"x-request-id: " + b"x" * 200, b"boot-1"), (b"a: b", b"boot-2")):
+        for line, expected in (
+            (b"x-request-id: my-id.7", b"my-id.7"),
+            (b"x-request-id: " + b"x" * 200, b"boot-1"),
+            (b"a: b", b"boot-2"),
+        ):
             client.dataReceived(b"GET /healthz HTTP/1.1\r\nhost: a\r\n" + line + b"\r\n\r\n")
             self.assertIn(b"x-request-id: " + expected + b"\r\n", wire.take())
 

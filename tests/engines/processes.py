@@ -1,0 +1,195 @@
+"""Engines and the gateway as processes; a tap that writes down what passes between two of them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from tests.engines import home
+
+READY_S = 240
+
+
+def free_port() -> int:
+    """A port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Running:
+    """A server process."""
+
+    def __init__(self, command: list[str], port: int, ready: str, **env: str) -> None:
+        self.port = port
+        self.url = f"http://127.0.0.1:{port}"
+        self.log = Path(tempfile.mkstemp(suffix=".log")[1])
+        with self.log.open("wb") as log:
+            self.process = subprocess.Popen(
+                command,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                stdin=subprocess.DEVNULL,
+                env={**os.environ, **env},
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + READY_S
+        while not self._is_ready(ready):
+            if self.process.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{command[0]} did not start:\n{self.log.read_text()[-3000:]}")
+            time.sleep(0.2)
+
+    def _is_ready(self, path: str) -> bool:
+        try:
+            with urllib.request.urlopen(self.url + path, timeout=2) as response:
+                return bool(response.status == 200)
+        except (OSError, urllib.error.URLError):
+            return False
+
+    def get(self, path: str) -> str:
+        """A document of it."""
+        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+            return str(response.read().decode())
+
+    def stop(self) -> int:
+        """End it with everything that it started.
+
+        @return: its exit code.
+        """
+        if self.process.poll() is None:
+            self.process.send_signal(signal.SIGTERM)
+            try:
+                self.process.wait(15)
+            except subprocess.TimeoutExpired:
+                os.killpg(self.process.pid, signal.SIGKILL)
+        return self.process.wait()
+
+
+def vllm() -> Running:
+    """vLLM's server."""
+    port = free_port()
+    command = [
+        str(home.VLLM / "bin/vllm"), "serve", str(home.MODEL), "--served-model-name", "tiny", "--host", "127.0.0.1",
+        "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "16",
+        "--enable-auto-tool-choice", "--tool-call-parser", "hermes",
+    ]  # fmt: skip
+    return Running(
+        command, port, "/health",
+        HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1",
+        VLLM_TARGET_DEVICE="cpu", VLLM_CPU_KVCACHE_SPACE="1", VLLM_CPU_OMP_THREADS_BIND="nobind", OMP_NUM_THREADS="1",
+    )  # fmt: skip
+
+
+def llama_server(*more: str) -> Running:
+    """llama.cpp's server."""
+    port = free_port()
+    command = [
+        str(home.LLAMA_SERVER), "-m", str(home.GGUF), "--host", "127.0.0.1", "--port", str(port), "--alias", "tiny",
+        "--metrics", "--offline", "-np", "4", "-c", "8192", "-t", "1", *more,
+    ]  # fmt: skip
+    return Running(command, port, "/health")
+
+
+def transformers_serve() -> Running:
+    """Hugging Face's server."""
+    port = free_port()
+    cache = home.HOME / "hub"
+    cache.mkdir(exist_ok=True)
+    command = [
+        str(home.VLLM / "bin/transformers"), "serve", str(home.MODEL), "--host", "127.0.0.1", "--port", str(port),
+        "--device", "cpu",
+    ]  # fmt: skip
+    return Running(
+        command,
+        port,
+        "/health",
+        HF_HUB_CACHE=str(cache),
+        HF_HUB_OFFLINE="1",
+        TRANSFORMERS_OFFLINE="1",
+        OMP_NUM_THREADS="1",
+    )
+
+
+def gateway(*replicas: str, config: str = "") -> Running:
+    """Ours."""
+    port = free_port()
+    command = [
+        str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "aibrix-gateway",
+        "--listen", f"tcp:{port}:interface=127.0.0.1", "--admin", f"tcp:{free_port()}:interface=127.0.0.1",
+    ]  # fmt: skip
+    if config:
+        path = Path(tempfile.mkstemp(suffix=".toml")[1])
+        path.write_text(config)
+        command += ["--config", str(path)]
+    for replica in replicas:
+        command += ["--replica", replica]
+    return Running(command, port, "/readyz")
+
+
+class Tap:
+    """Stands between a client and a server, passes every byte, and keeps those that the server sent.
+
+    @ivar answers: what came from the server, a connection at a time, in the order of the connects.
+    """
+
+    def __init__(self, port: int) -> None:
+        self._server = port
+        self.answers: list[bytearray] = []
+        self._peers: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.port = int(self._listening.getsockname()[1])
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def last(self) -> bytes:
+        """What came on the newest connection that something came on."""
+        return bytes(next(answer for answer in reversed(self.answers) if answer))
+
+    def clear(self) -> None:
+        """Forget."""
+        for answer in self.answers:
+            answer.clear()
+
+    def close(self) -> None:
+        """Accept no more, and let go of every connection."""
+        for peer in (self._listening, *self._peers):
+            peer.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+                server = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:
+                return
+            for peer in (client, server):
+                self._peers.append(peer)
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            kept = bytearray()
+            self.answers.append(kept)
+            threading.Thread(target=self._pass, args=(client, server, None), daemon=True).start()
+            threading.Thread(target=self._pass, args=(server, client, kept), daemon=True).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, target: socket.socket, kept: bytearray | None) -> None:
+        try:
+            while data := source.recv(65536):
+                if kept is not None:
+                    kept += data
+                target.sendall(data)
+        except OSError:
+            pass
+        for peer in (source, target):
+            try:
+                peer.shutdown(socket.SHUT_RDWR)
+            except OSError:
+                pass

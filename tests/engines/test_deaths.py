@@ -1,0 +1,107 @@
+"""Engines that die in the middle of an answer: nobody takes what is left for the whole."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import openai
+import pytest
+
+from tests.engines import home, processes
+from tests.engines.conftest import Stand
+from tests.engines.test_sdk import MESSAGES
+
+
+def client_of(gateway: processes.Running) -> openai.OpenAI:
+    """A client that does not retry."""
+    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=60)
+
+
+@pytest.mark.parametrize("stream", [True, False])
+def test_llama_server_killed(stream: bool) -> None:
+    """By SIGKILL: a stream ends with an error that the SDK raises; a whole answer is one error."""
+    engine = processes.llama_server()
+    gateway = processes.gateway(f"doomed={engine.url}")
+    try:
+        client = client_of(gateway)
+        if stream:
+            chunks: Any = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=2000, stream=True)
+            with pytest.raises(openai.APIError) as error:
+                for number, _ in enumerate(chunks):
+                    if number == 3:
+                        os.killpg(engine.process.pid, signal.SIGKILL)
+            assert error.value.code in ("upstream_truncated", "upstream_broke")
+        else:
+            killer = subprocess.Popen(["sh", "-c", f"sleep 0.3; kill -9 -{engine.process.pid}"])
+            with pytest.raises(openai.InternalServerError) as failed:
+                client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=4000)
+            killer.wait()
+            assert failed.value.status_code == 502
+    finally:
+        assert gateway.stop() == 0
+        engine.stop()
+
+
+def test_another_replica_takes_over() -> None:
+    """Of two, one is killed: whatever had not begun goes to the other, and no client sees it."""
+    engines = [processes.llama_server(), processes.llama_server()]
+    gateway = processes.gateway(*(f"l{number}={engine.url}" for number, engine in enumerate(engines)))
+    try:
+        client = client_of(gateway)
+        os.killpg(engines[0].process.pid, signal.SIGKILL)
+        for _ in range(20):
+            assert client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=2).choices
+    finally:
+        assert gateway.stop() == 0
+        for engine in engines:
+            engine.stop()
+
+
+def test_vllm_bench_serve(vllm: processes.Running) -> None:
+    """vLLM's own load tool finds no failed request."""
+    stand = Stand("vllm", vllm)
+    try:
+        command: list[str] = [
+            str(home.VLLM / "bin/vllm"), "bench", "serve", "--backend", "openai-chat", "--base-url", stand.url,
+            "--endpoint", "/v1/chat/completions", "--model", "tiny", "--tokenizer", str(home.MODEL), "--dataset-name",
+            "random", "--random-input-len", "32", "--random-output-len", "16", "--num-prompts", "40",
+            "--max-concurrency", "4", "--ignore-eos",
+        ]  # fmt: skip
+        env = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_TARGET_DEVICE": "cpu"}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
+        lines = [line for line in done.stdout.splitlines() if "requests:" in line]
+        assert any("Successful" in line and line.split()[-1] == "40" for line in lines), done.stdout + done.stderr[-2000:]
+    finally:
+        stand.close()
+
+
+def test_vllms_engine_process_killed(vllm: processes.Running) -> None:
+    """Its server lives on and says an error event and C{[DONE]} in a 200: the SDK raises, and it is counted broken.
+
+    Comes last: this vLLM serves nobody any more.
+    """
+    stand = Stand("vllm", vllm)
+    try:
+        client = openai.OpenAI(base_url=f"{stand.url}/v1", api_key="none", max_retries=0, timeout=60)
+        chunks: Any = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=1900, stream=True)
+        with pytest.raises(openai.APIError):
+            for number, _ in enumerate(chunks):
+                if number == 5:
+                    _kill_engine_core(vllm.process.pid)
+        time.sleep(0.5)
+        assert b'"outcome":"broken"' in stand.gateway.log.read_bytes()
+        assert b"engine_reported" in stand.gateway.log.read_bytes()
+    finally:
+        stand.close()
+
+
+def _kill_engine_core(pid: int) -> None:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    for child in children:
+        if "EngineCore" in Path(f"/proc/{child}/comm").read_text() or len(children) == 1:
+            os.kill(int(child), signal.SIGKILL)

@@ -1,0 +1,148 @@
+"""What deploy/ and the Dockerfile say is so."""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import typing
+from pathlib import Path
+from typing import Any
+
+from twisted.trial.unittest import SkipTest, SynchronousTestCase
+
+from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.service.config.load import Source
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = ROOT / "deploy" / "gateway.example.toml"
+UNIT = ROOT / "deploy" / "systemd" / "aibrix-gateway.service"
+
+#: A line that is a setting, commented out or not.
+_SETTING = re.compile(r"(?:# )?([a-z_]+ = .+)")
+_COMMENTED = re.compile(r"# ([a-z_]+ = .+)")
+_SECTION = re.compile(r"\[\[?([a-z_]+)\]?\]")
+
+
+def _sections() -> dict[str, dict[str, dataclasses.Field[Any]]]:
+    """Keys by section; C{""} is the top of the file."""
+    found: dict[str, dict[str, dataclasses.Field[Any]]] = {"": {}}
+    hints = typing.get_type_hints(Settings)
+    for field in dataclasses.fields(Settings):
+        kind = hints[field.name]
+        kind = typing.get_args(kind)[0] if typing.get_origin(kind) is tuple else kind
+        if dataclasses.is_dataclass(kind):
+            found[field.name] = {below.name: below for below in dataclasses.fields(kind)}
+        else:
+            found[""][field.name] = field
+    return found
+
+
+def _lines(pattern: re.Pattern[str]) -> list[tuple[str, str, Any]]:
+    """Section, key and value of each setting in the example."""
+    found, section = [], ""
+    for line in EXAMPLE.read_text("utf-8").splitlines():
+        if match := _SECTION.fullmatch(line):
+            section = match[1]
+        elif match := pattern.fullmatch(line):
+            ((key, value),) = tomllib.loads(match[1]).items()
+            found.append((section, key, value))
+    return found
+
+
+class ExampleTests(SynchronousTestCase):
+    """deploy/gateway.example.toml."""
+
+    def test_it_loads(self) -> None:
+        """The gateway takes it as it is."""
+        settings = Source(str(EXAMPLE), {}).load()
+        self.assertEqual([replica.name for replica in settings.replica], ["127.0.0.1:8000", "gpu1"])
+
+    def test_it_has_every_key(self) -> None:
+        """Each setting that there is stands in it once for each table, set or commented out."""
+        said: dict[str, set[str]] = {}
+        for section, key, _ in _lines(_SETTING):
+            said.setdefault(section, set()).add(key)
+        self.assertEqual(said, {section: set(keys) for section, keys in _sections().items()})
+
+    def test_what_is_commented_out_is_the_default(self) -> None:
+        """Taking the sign of the comment away changes nothing."""
+        sections = _sections()
+        lines = _lines(_COMMENTED)
+        self.assertGreater(len(lines), 20)
+        for section, key, value in lines:
+            default = sections[section][key].default
+            self.assertEqual(json.dumps(value), json.dumps(default), f"[{section}] {key}")
+
+
+class UnitTests(SynchronousTestCase):
+    """deploy/systemd/aibrix-gateway.service."""
+
+    def setUp(self) -> None:
+        unit = configparser.RawConfigParser(strict=False)
+        unit.optionxform = str  # type: ignore[assignment,method-assign]
+        unit.read(UNIT, encoding="utf-8")
+        self.service = dict(unit["Service"])
+
+    def test_it_waits_for_the_drain(self) -> None:
+        """systemd kills later than the gateway has drained by default."""
+        self.assertGreater(float(self.service["TimeoutStopSec"]), Settings().timeouts.drain)
+        self.assertEqual(self.service["KillSignal"], "SIGTERM")
+
+    def test_a_wrong_file_does_not_restart_for_ever(self) -> None:
+        """The exit code of settings that cannot be used prevents a restart."""
+        self.assertEqual(self.service["RestartPreventExitStatus"], "2")
+
+    def test_systemd_understands_it(self) -> None:
+        """C{systemd-analyze verify} says nothing: it exits with 0 whatever it says."""
+        unit = Path(self.mktemp() + ".service")
+        # The command has to be there; /opt/aibrix-gateway is not on this machine.
+        text, count = re.subn(r"(?m)^ExecStart=\S+", f"ExecStart={sys.executable}", UNIT.read_text("utf-8"))
+        self.assertEqual(count, 1)
+        unit.write_text(text)
+        said = self._analyze("verify", "--man=no", str(unit.resolve()))
+        self.assertEqual((said.stdout + said.stderr, said.returncode), ("", 0))
+
+    def test_it_is_confined(self) -> None:
+        """systemd's own measure of what the service may do is at most 2.0 of 10."""
+        said = self._analyze("security", "--offline=true", "--threshold=20", "--no-pager", str(UNIT))
+        self.assertEqual(said.returncode, 0, said.stdout[-300:])
+
+    def _analyze(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = shutil.which("systemd-analyze")
+        if command is None:
+            raise SkipTest("systemd-analyze is not installed")
+        return subprocess.run((command, *arguments), capture_output=True, text=True, check=False, timeout=60)
+
+
+class ImageTests(SynchronousTestCase):
+    """Dockerfile.  hadolint reads it in C{make lint}."""
+
+    def test_it_starts_what_the_unit_starts(self) -> None:
+        """The same environment, the same command, in the form that passes signals on."""
+        dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+        entrypoint = re.search(r"^ENTRYPOINT (.*)$", dockerfile, re.MULTILINE)
+        assert entrypoint is not None
+        command = " ".join(json.loads(entrypoint[1]))
+        self.assertIn(f"ExecStart={command} ", UNIT.read_text("utf-8"))
+
+    def test_it_stops_and_shows_its_health_as_the_gateway_does(self) -> None:
+        """SIGTERM, not root, the default port, and a path that the gateway has."""
+        dockerfile = (ROOT / "Dockerfile").read_text("utf-8")
+        self.assertIn("\nSTOPSIGNAL SIGTERM\n", dockerfile)
+        self.assertRegex(dockerfile, r"\nUSER [1-9][0-9]*:[1-9]")
+        self.assertEqual(Settings().listen, ("tcp:8080",))
+        self.assertIn("http://127.0.0.1:8080/healthz", dockerfile)
+        self.assertIn("\nEXPOSE 8080 9090\n", dockerfile)
+
+    def test_it_takes_all_that_it_needs(self) -> None:
+        """What the Dockerfile copies is what .dockerignore lets through."""
+        ignore = (ROOT / ".dockerignore").read_text("utf-8").splitlines()
+        taken = {line[1:] for line in ignore if line.startswith("!")}
+        copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text("utf-8"), re.MULTILINE)
+        self.assertEqual({name for line in copied for name in line.split()}, taken)

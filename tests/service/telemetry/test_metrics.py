@@ -1,0 +1,99 @@
+"""Metrics: counted once, exposed truly."""
+
+from __future__ import annotations
+
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+from twisted.trial.unittest import SynchronousTestCase
+
+from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.service.telemetry.exposition import registry_of
+from aibrix_twisted.service.telemetry.histogram import Histogram
+from aibrix_twisted.service.telemetry.metrics import TTFT_BUCKETS_S, Metrics
+from tests.fakes import replica
+from tests.service.telemetry.test_access_log import an_exchange
+
+
+class State:
+    """What the exposition reads."""
+
+    def __init__(self) -> None:
+        self.metrics = Metrics()
+        self.fleet = Fleet.of([replica("gpu0"), replica("gpu1", None)], {})
+        self.clients = 3
+        self.upstreams = {"idle": 1, "busy": 2}
+
+
+class HistogramTests(SynchronousTestCase):
+    """Buckets are cumulative, their bounds inclusive."""
+
+    def test_buckets(self) -> None:
+        """Each value in the first bucket that holds it."""
+        histogram = Histogram((1.0, 2.5))
+        for value in (0.5, 1.0, 1.1, 2.5, 99.0):
+            histogram.observe(value)
+        self.assertEqual(histogram.buckets(), [("1.0", 2.0), ("2.5", 4.0), ("+Inf", 5.0)])
+        self.assertEqual(histogram.total, 104.1)
+
+
+class MetricsTests(SynchronousTestCase):
+    """From exchanges to the scraper's text."""
+
+    def exposed(self, state: State) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """All samples, as Prometheus's own parser reads them."""
+        text = generate_latest(registry_of(state)).decode()
+        return {
+            (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+            for family in text_string_to_metric_families(text)
+            for sample in family.samples
+        }
+
+    def test_an_exchange_is_counted_once_everywhere(self) -> None:
+        """Request, duration, first token, tokens."""
+        state = State()
+        exchange = an_exchange()
+        exchange.model, exchange.status, exchange.attempts, exchange.stream = "m", 200, 1, True
+        exchange.stamps.read, exchange.stamps.first_byte = 1.0, 1.05
+        exchange.input_tokens, exchange.output_tokens = 7, 5
+        state.metrics.count(exchange)
+        samples = self.exposed(state)
+        labels = (("model", "m"), ("outcome", "complete"), ("route", "completions"), ("status", "200"))
+        self.assertEqual(samples["aibrix_gateway_requests_total", labels], 1)
+        self.assertEqual(samples["aibrix_gateway_request_duration_seconds_count", (("model", "m"), ("route", "completions"))], 1)
+        self.assertEqual(samples["aibrix_gateway_time_to_first_token_seconds_bucket", (("le", "0.06"), ("model", "m"))], 1)
+        self.assertEqual(samples["aibrix_gateway_tokens_total", (("kind", "output"), ("model", "m"))], 5)
+
+    def test_refusals_and_errors(self) -> None:
+        """An unknown model is C{other}, whatever it was called; errors by their type."""
+        state = State()
+        exchange = an_exchange()
+        exchange.outcome, exchange.error, exchange.status = None, "client_unknown_model", 404
+        state.metrics.count(exchange)
+        gone = an_exchange()
+        gone.outcome, gone.error, gone.status, gone.model = Outcome.ABANDONED, "client_gone", 499, "m"
+        state.metrics.count(gone)
+        samples = self.exposed(state)
+        labels = (("model", "other"), ("outcome", "refused"), ("route", "completions"), ("status", "404"))
+        self.assertEqual(samples["aibrix_gateway_requests_total", labels], 1)
+        self.assertEqual(samples["aibrix_gateway_errors_total", (("error_type", "client_gone"),)], 1)
+
+    def test_gauges(self) -> None:
+        """Of the fleet as it is."""
+        state = State()
+        lease = state.fleet.replicas[0].load.lease("m")
+        samples = self.exposed(state)
+        self.assertEqual(samples["aibrix_gateway_requests_in_flight", (("model", "m"), ("replica", "gpu0"))], 1)
+        self.assertEqual(samples["aibrix_gateway_replica_up", (("replica", "gpu1"),)], 0)
+        self.assertEqual(samples["aibrix_gateway_client_connections", ()], 3)
+        lease.release()
+
+    def test_late_events_are_there_from_the_start(self) -> None:
+        """At zero, so that a rate over them is one."""
+        for event in ("head", "body", "end"):
+            self.assertEqual(self.exposed(State())["aibrix_gateway_late_events_total", (("event", event),)], 0)
+
+    def test_buckets_ascend(self) -> None:
+        """vLLM's."""
+        self.assertEqual(list(TTFT_BUCKETS_S), sorted(TTFT_BUCKETS_S))
+        self.assertEqual((TTFT_BUCKETS_S[0], TTFT_BUCKETS_S[-1]), (0.001, 2560.0))
