@@ -36,7 +36,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             copy = source / path.relative_to(ROOT)
             copy.parent.mkdir(parents=True, exist_ok=True)
             copy.write_bytes(path.read_bytes())
-    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "-w", place, source)
+    _run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", place, source)
     (built,) = place.glob("*.whl")
     return built
 
@@ -120,7 +120,7 @@ def test_twistd_has_it(twistd: Path, tmp_path: Path) -> None:
     """From any directory: the service among the others, its options, and the reactor."""
     assert "aibrix-gateway" in _run(twistd, "--help", cwd=tmp_path)
     assert "--replica=" in _run(twistd, "aibrix-gateway", "--help", cwd=tmp_path)
-    assert "aibrix " in _run(twistd, "--help-reactors", cwd=tmp_path)
+    assert "    aibrix\t" in _run(twistd, "--help-reactors", cwd=tmp_path)
 
 
 def test_it_serves_and_exits(twistd: Path, tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_it_serves_and_exits(twistd: Path, tmp_path: Path) -> None:
         gateway.wait()
     output_text = said.read_text()
     assert "Traceback" not in output_text
-    assert '"route":"chat/completions"' in output_text.replace(" ", "") or '"status":200' in output_text
+    assert '"route":"chat_completions"' in output_text, "no line in the access log"
 
 
 def test_settings_that_are_wrong_stop_the_start(twistd: Path, tmp_path: Path) -> None:
