@@ -45,7 +45,7 @@ class IBodyConsumer(Interface):
     def headReceived(head: Any) -> None:
         """The status and the headers are here; the body follows.
 
-        @param head: the L{aibrix_twisted.wire.http1.ResponseHead}.
+        @param head: the L{aibrix_twisted.wire.head.ResponseHead}.
         """
 
     def bodyReceived(data: bytes) -> None:

@@ -75,7 +75,9 @@ def test_vllm_bench_serve(vllm: processes.Running) -> None:
         env = {**os.environ, "HF_HUB_OFFLINE": "1", "TRANSFORMERS_OFFLINE": "1", "VLLM_TARGET_DEVICE": "cpu"}
         done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=env)
         lines = [line for line in done.stdout.splitlines() if "requests:" in line]
-        assert any("Successful" in line and line.split()[-1] == "40" for line in lines), done.stdout + done.stderr[-2000:]
+        assert any("Successful" in line and line.split()[-1] == "40" for line in lines), (
+            done.stdout + done.stderr[-2000:]
+        )
     finally:
         stand.close()
 

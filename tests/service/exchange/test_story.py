@@ -149,7 +149,7 @@ class CorpusTests(SynchronousTestCase):
         bench = Bench(ONCE)
         client, wire = bench.client()
         client.dataReceived(post(b'{"model":"m","stream":true}'))
-        up, upwire = bench.upstream()
+        up, _upwire = bench.upstream()
         up.dataReceived(STREAM_HEAD + chunk(_chat('{"content":"a"}').encode()))
         wire.lose()
         up.dataReceived(chunk(_chat('{"content":"b"}').encode()))
@@ -242,7 +242,7 @@ class RelayTests(SynchronousTestCase):
     def test_backpressure(self) -> None:
         """A client that is slow pauses its engine, and whoever uses the connection next finds it reading."""
         bench = Bench()
-        client, wire = bench.client()
+        client, _wire = bench.client()
         client.dataReceived(post(b'{"model":"m","stream":true}'))
         up, upwire = bench.upstream()
         up.dataReceived(STREAM_HEAD + chunk(_chat('{"content":"a"}').encode()))

@@ -60,8 +60,12 @@ class MetricsTests(SynchronousTestCase):
         samples = self.exposed(state)
         labels = (("model", "m"), ("outcome", "complete"), ("route", "completions"), ("status", "200"))
         self.assertEqual(samples["aibrix_gateway_requests_total", labels], 1)
-        self.assertEqual(samples["aibrix_gateway_request_duration_seconds_count", (("model", "m"), ("route", "completions"))], 1)
-        self.assertEqual(samples["aibrix_gateway_time_to_first_token_seconds_bucket", (("le", "0.06"), ("model", "m"))], 1)
+        self.assertEqual(
+            samples["aibrix_gateway_request_duration_seconds_count", (("model", "m"), ("route", "completions"))], 1
+        )
+        self.assertEqual(
+            samples["aibrix_gateway_time_to_first_token_seconds_bucket", (("le", "0.06"), ("model", "m"))], 1
+        )
         self.assertEqual(samples["aibrix_gateway_tokens_total", (("kind", "output"), ("model", "m"))], 5)
 
     def test_refusals_and_errors(self) -> None:

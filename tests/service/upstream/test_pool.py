@@ -13,7 +13,7 @@ class PoolTests(SynchronousTestCase):
 
     def served(self, bench: Bench) -> tuple[object, object]:
         """One request, served on a new connection."""
-        client, wire = bench.client()
+        client, _wire = bench.client()
         client.dataReceived(post())
         up, upwire = bench.upstream()
         up.dataReceived(answer())
@@ -22,9 +22,9 @@ class PoolTests(SynchronousTestCase):
     def test_a_connection_is_used_again(self) -> None:
         """The newest first."""
         bench = Bench()
-        up, upwire = self.served(bench)
+        up, _upwire = self.served(bench)
         self.assertEqual((bench.pool.open, bench.pool.idle), (1, 1))
-        client, wire = bench.client()
+        client, _wire = bench.client()
         client.dataReceived(post())
         self.assertEqual(len(bench.reactor.connects), 1)
         self.assertEqual(up.uses, 2)  # type: ignore[attr-defined]
@@ -120,7 +120,7 @@ class PoolTests(SynchronousTestCase):
     def test_closing_the_pool(self) -> None:
         """Idle or not, every connection ends."""
         bench = Bench()
-        _, idle = self.served(bench)
+        _, _idle = self.served(bench)
         bench.client()[0].dataReceived(post(b'{"model":"m","stream":true}'))
         bench.client()[0].dataReceived(post(b'{"model":"m","stream":true}'))
         up, busy = bench.upstream()
