@@ -64,8 +64,12 @@ class TreeTests(SynchronousTestCase):
         self.assertEqual(wrong, [])
 
     def test_text_is_clean(self) -> None:
-        """Lines end with LF, without white space before it, and so do files."""
+        """Lines end with LF, without white space before it, and so do files; recorded bytes are as they were sent."""
         for path in files():
+            if path.parts[:2] == ("tests", "corpus"):
+                continue
+            if path.suffix == ".http":  # as it came from an engine's socket
+                continue
             content = text(path)
             self.assertNotIn("\r", content, path)
             self.assertTrue(not content or content.endswith("\n"), path)
