@@ -3,7 +3,7 @@
 # make test-engines   real vLLM and llama.cpp on the CPU, with real clients
 .PHONY: run test unit e2e house lint types bench test-engines clean
 
-PYTHON ?= $(firstword $(foreach p,python3.13 python3.12 python3.11 python3.14 python3,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
+PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.14,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
 VENV ?= .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
@@ -28,9 +28,9 @@ test: lint types unit e2e
 	@echo "make test: all passed"
 
 unit: $(READY)
-	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/service tests/demo tests/benchmarks tests/test_tap.py
+	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/service tests/demo tests/benchmarks $(wildcard tests/test_*.py)
 	$(BIN)/python -m coverage report --fail-under 85
-	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.service tests.demo tests.test_tap
+	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.service tests.demo $(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
 
 e2e: $(READY)
 	$(BIN)/python -m pytest -q -o addopts="--strict-markers --reactor=default" tests/e2e

@@ -37,7 +37,7 @@ def a_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer = Tokenizer(models.BPE(unk_token=UNKNOWN))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
-    alphabet = list(string.printable[:94]) + ["\u0120"]  # the space, as byte-level BPE has it
+    alphabet = [*string.printable[:94], "\u0120"]  # the space, as byte-level BPE has it
     trainer = trainers.BpeTrainer(
         vocab_size=1000, special_tokens=[UNKNOWN, START, END], initial_alphabet=alphabet, show_progress=False
     )
