@@ -11,12 +11,11 @@ READY := $(VENV)/.ready
 LISTEN ?= tcp:8080
 ARGS ?=
 
-# Twisted finds plugins along sys.path, so the checkout itself has to be on it: editable_mode=compat.
 $(READY): setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 found: install one, or say PYTHON=/path/to/python" >&2; exit 1; }
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --upgrade pip 'setuptools>=77'
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --config-settings editable_mode=compat -e '.[test,dev]'
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e '.[test,dev]'
 	touch $@
 
 run: $(READY)

@@ -123,6 +123,12 @@ def test_twistd_has_it(twistd: Path, tmp_path: Path) -> None:
     assert "    aibrix\t" in _run(twistd, "--help-reactors", cwd=tmp_path)
 
 
+def test_twistd_of_the_checkout_has_it(tmp_path: Path) -> None:
+    """An editable install, which is what C{make} makes, is found from any directory, too."""
+    twistd_here = Path(sys.executable).parent / "twistd"
+    assert "aibrix-gateway" in _run(twistd_here, "--help", cwd=tmp_path)
+
+
 def test_it_serves_and_exits(twistd: Path, tmp_path: Path) -> None:
     """Started with two demo engines it answers a request, shows it in its metrics, and exits with 0 on SIGTERM."""
     port, admin = _free_port(), _free_port()
