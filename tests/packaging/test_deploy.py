@@ -99,6 +99,10 @@ class UnitTests(SynchronousTestCase):
         """The exit code of settings that cannot be used prevents a restart."""
         self.assertEqual(self.service["RestartPreventExitStatus"], "2")
 
+    def test_tls_can_work_in_it(self) -> None:
+        """pyOpenSSL makes a callback of memory that is written and then executed, so that must not be denied."""
+        self.assertNotIn("MemoryDenyWriteExecute", self.service)
+
     def test_systemd_understands_it(self) -> None:
         """C{systemd-analyze verify} says nothing: it exits with 0 whatever it says."""
         place = tempfile.TemporaryDirectory()
