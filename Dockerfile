@@ -15,8 +15,8 @@ RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
 # ... and taken from there into an image with nothing else: no compiler, no index, no sources.
 FROM python:3.13-slim
 
-RUN groupadd --system --gid 10001 gateway \
-    && useradd --system --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway
+RUN groupadd --gid 10001 gateway \
+    && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway
 
 COPY --from=build /opt/aibrix-gateway /opt/aibrix-gateway
 

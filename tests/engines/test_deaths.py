@@ -83,7 +83,7 @@ def test_vllm_bench_serve(vllm: processes.Running) -> None:
 
 
 def test_vllms_engine_process_killed(vllm: processes.Running) -> None:
-    """Its server lives on and says an error event and C{[DONE]} in a 200: the SDK raises, and it is counted broken.
+    """Its server lives on and says an error event and C{[DONE]} in a 200: the SDK raises, and it is counted so.
 
     Comes last: this vLLM serves nobody any more.
     """
@@ -96,14 +96,15 @@ def test_vllms_engine_process_killed(vllm: processes.Running) -> None:
                 if number == 5:
                     _kill_engine_core(vllm.process.pid)
         time.sleep(0.5)
-        assert b'"outcome":"broken"' in stand.gateway.log.read_bytes()
-        assert b"engine_reported" in stand.gateway.log.read_bytes()
+        assert b'"error":"engine_reported"' in stand.gateway.log.read_bytes()
     finally:
         stand.close()
 
 
 def _kill_engine_core(pid: int) -> None:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    for child in children:
-        if "EngineCore" in Path(f"/proc/{child}/comm").read_text() or len(children) == 1:
-            os.kill(int(child), signal.SIGKILL)
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if "EngineCor" in Path(f"/proc/{child}/comm").read_text():  # names are cut at fifteen characters
+                os.kill(int(child), signal.SIGKILL)
+                return
+    raise AssertionError("vLLM has no engine process")

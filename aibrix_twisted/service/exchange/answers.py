@@ -29,6 +29,11 @@ class Answer(Protocol):
     usage: Usage | None
 
     @property
+    def streamed(self) -> bool:
+        """A last event can be added to it."""
+        ...
+
+    @property
     def events(self) -> int:
         """Events of a stream that have passed."""
         ...
@@ -54,6 +59,8 @@ class StreamAnswer:
     """A stream of events."""
 
     __slots__ = ("_head", "_headers", "_reply", "_watch", "usage")
+
+    streamed = True
 
     def __init__(self, head: ResponseHead, watch: StreamWatch, reply: Reply, headers: MakeHeaders) -> None:
         self._head: ResponseHead | None = head
@@ -114,6 +121,7 @@ class WholeAnswer:
 
     __slots__ = ("_body", "_head", "_headers", "_reply", "usage")
 
+    streamed = False
     events = 0
 
     def __init__(self, head: ResponseHead, body: WholeBody, reply: Reply, headers: MakeHeaders) -> None:

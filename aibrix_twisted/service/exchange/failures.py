@@ -31,6 +31,8 @@ def error_of(
         case Outcome.COMPLETE:
             return None
         case Outcome.ABANDONED:
+            if ending.payload is Payload.BROKEN:  # clients leave when they read that the engine failed
+                return _reported(replica)
             return ClientGone("the client left")
         case Outcome.TIMED_OUT:
             return late or UpstreamTimeout(f"replica {replica} took too long")
@@ -42,10 +44,14 @@ def error_of(
             return UpstreamTruncated(f"replica {replica} closed the connection before its answer was whole")
         case Outcome.BROKEN:
             if ending.payload is Payload.BROKEN:
-                return EngineReported(f"replica {replica} reported an error within its answer")
+                return _reported(replica)
             if progress is Progress.NOTHING_SENT:
                 return UpstreamRefused(f"replica {replica} could not be connected to{because}")
             return UpstreamBroke(f"the connection to replica {replica} broke{because}")
+
+
+def _reported(replica: str) -> EngineReported:
+    return EngineReported(f"replica {replica} reported an error within its answer")
 
 
 def error_event_of(error: GatewayError) -> bytes:

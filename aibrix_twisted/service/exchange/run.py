@@ -193,7 +193,8 @@ class Run:
         exchange.cause, exchange.outcome = ending.cause, ending.outcome
         error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
         if self._gone:
-            exchange.outcome, error = Outcome.ABANDONED, ClientGone("the client left")
+            exchange.outcome = Outcome.ABANDONED
+            error = error or ClientGone("the client left")
         if answer is not None:
             exchange.events = answer.events
             if answer.usage is not None:
@@ -205,7 +206,8 @@ class Run:
         elif ending.framed_whole and answer is not None:
             answer.finish()
         elif reply.begun:
-            reply.cut(error_event_of(error) if exchange.stream and error is not None else b"")
+            streamed = answer is not None and answer.streamed
+            reply.cut(error_event_of(error) if streamed and error is not None else b"")
         else:
             send_error(error or InternalError("the attempt ended without a reason"), exchange, reply)
         self._settle()
