@@ -1,7 +1,7 @@
 # make run            the gateway with two built-in demo engines; REPLICA=http://127.0.0.1:8000 for a real one
 # make test           everything that can be tested without real engines
 # make test-engines   real vLLM and llama.cpp on the CPU, with real clients
-.PHONY: run test unit e2e house lint types bench test-engines clean
+.PHONY: run test unit e2e lint types bench test-engines clean
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.14,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
 VENV ?= .venv
