@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from aibrix_twisted.demo.engine import DemoEngine
 
 
+#: Where faults are armed.
+FAULTS = b"/demo/faults"
+
+
 class DemoConnection(Protocol):
     """Serves one request after the other.
 
@@ -85,7 +89,10 @@ class DemoConnection(Protocol):
         fault: Fault = {}
         refused: Refused | None = None
         try:
-            fault = engine.faults.next() if asked_fault is None else parse_fault(asked_fault.decode("latin-1"))
+            if asked_fault is not None:
+                fault = parse_fault(asked_fault.decode("latin-1"))
+            elif head.method == "POST" and head.path != FAULTS:  # probes, and what arms them, are spared
+                fault = engine.faults.next()
         except UnknownFault as error:
             refused = Refused(400, str(error))
         outlet = Outlet(self.transport, engine.clock, engine.lot, fault, self._answered)
