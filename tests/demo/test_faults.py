@@ -110,9 +110,12 @@ class FaultTests(EngineCase):
         """Armed, listed and cleared over the wire; a bad one is refused."""
         engine = self.engine()
         self.assertEqual(self.ask(engine, "/demo/faults", {"fault": "status=500", "count": 1}).status, 200)
-        self.assertEqual(
-            len(self.ask(engine, "/demo/faults", method="GET").json["armed"]), 0, "the look was the one request"
-        )
-        self.ask(engine, "/demo/faults", {"fault": "status=500", "count": 5})
+        self.assertEqual(len(self.ask(engine, "/demo/faults", method="GET").json["armed"]), 1)
+        self.assertEqual(self.ask(engine, "/v1/models", method="GET").status, 200)
         self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT).status, 500)
+        self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT).status, 200)
         self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT, x_demo_fault="nonsense").status, 400)
+        self.ask(engine, "/demo/faults", {"fault": "hang"})
+        self.ask(engine, "/demo/faults", method="DELETE")
+        self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT).status, 200)
+        self.assertEqual(self.ask(engine, "/demo/faults", {"fault": "x"}).status, 400)
