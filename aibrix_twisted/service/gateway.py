@@ -67,6 +67,7 @@ class Gateway(MultiService):
         self._source = source
         self._extra = extra
         self._stopping: Deferred[None] | None = None
+        self._halted = False
         self.settings = settings
         self.metrics = Metrics()
         self.wheel = Wheel(reactor)
@@ -169,11 +170,17 @@ class Gateway(MultiService):
     def drain_and_stop(self) -> None:
         """Take no new work, finish what is under way, and end the process.  Asked a second time: end it now."""
         if self._stopping is not None:
-            self._reactor.stop()
+            self._halt()
             return
         self._stopping = Deferred.fromCoroutine(self._drain())
         log_failure_of(self._stopping, "draining")
-        log_failure_of(self._stopping.addBoth(lambda _: self._reactor.stop()), "stopping")
+        log_failure_of(self._stopping.addBoth(lambda _: self._halt()), "stopping")
+
+    def _halt(self) -> None:
+        """End the process: once, for a reactor that stops cannot be stopped."""
+        if not self._halted:
+            self._halted = True
+            self._reactor.stop()
 
     async def _drain(self) -> None:
         exchanges, patience = self.exchanges, self.settings.timeouts.drain
