@@ -172,6 +172,8 @@ class RequestParser:
             raise BadMessage(431, "head_too_large", f"the head exceeds {self._max_head} bytes")
         if data[:1] in b"\r\n" and data[:2] != b"\r\n"[: len(data)]:
             raise BadMessage(400, "start_line", "the request begins with a bare line end")
+        if not data[:1].isalpha() and data[:1] != b"\r":
+            raise BadMessage(400, "start_line", "the request begins with no method: is it TLS, or another protocol?")
         if b"\n" in data and _bare_lf(data):
             raise BadMessage(400, "header_line", "a bare LF in the head: expected CR LF")
 
