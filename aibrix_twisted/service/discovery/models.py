@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import treq
-from twisted.internet.defer import CancelledError, Deferred
+from twisted.internet.defer import Deferred
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
@@ -90,7 +90,7 @@ class ModelAsker:
         self._asking = None
         replica = self._replica
         if isinstance(result, Failure):
-            if result.check(CancelledError) and not self._call.running:
+            if not self._call.running:  # our own cancel, which is called otherwise in each state of a connection
                 return
             said = f"{result.getErrorMessage()}"
             replica.last_error = f"GET /v1/models: {said}"
