@@ -1,0 +1,191 @@
+"""The daemon without a network: what it does when it is told to reload, and in which order it drains."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred
+from twisted.internet.testing import MemoryReactorClock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aibrix_twisted.domain.settings import AccessLogSettings, ReplicaSettings, Settings, Timeouts
+from aibrix_twisted.service.config.load import ConfigError
+from aibrix_twisted.service.gateway import FAREWELL_S, Gateway
+from tests.fakes import Wire, answer, post
+
+DRAIN_S = 5.0
+SETTINGS = Settings(
+    listen=("tcp:8080",),
+    admin="none",
+    access_log=AccessLogSettings(path=""),
+    replica=(ReplicaSettings(name="a", url="http://192.0.2.1:1", models=("m",)),),
+    timeouts=Timeouts(drain=DRAIN_S),
+)
+
+
+class Port:
+    """A listening port that closes when the test says."""
+
+    def __init__(self, reactor: Reactor) -> None:
+        self._reactor = reactor
+
+    def stopListening(self) -> Deferred[None]:
+        self._reactor.closing.append(Deferred())
+        return self._reactor.closing[-1]
+
+
+class Reactor(MemoryReactorClock):
+    """Counts what ends it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.stops = 0
+        self.closing: list[Deferred[None]] = []
+
+    def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> Any:
+        super().listenTCP(port, factory, backlog, interface)
+        return Port(self)
+
+    def stop(self) -> None:
+        self.stops += 1
+
+
+class Given:
+    """In a file's place."""
+
+    def __init__(self) -> None:
+        self.next: Settings | ConfigError = SETTINGS
+
+    def load(self) -> Settings:
+        if isinstance(self.next, ConfigError):
+            raise self.next
+        return self.next
+
+
+class GatewayTestCase(SynchronousTestCase):
+    """A gateway that listens, and asks no replica for its models."""
+
+    def setUp(self) -> None:
+        self.reactor = Reactor()
+        self.source: Any = Given()
+        self.gateway = Gateway(self.reactor, SETTINGS, self.source)
+        self.gateway.privilegedStartService()
+        self.gateway.wheel.start()
+
+    def client(self, data: bytes = b"") -> Wire:
+        """A client that has connected, and has sent this."""
+        connection = self.reactor.tcpServers[0][1].buildProtocol(None)
+        wire = Wire(connection)
+        connection.makeConnection(wire)
+        if data:
+            connection.dataReceived(data)
+        return wire
+
+    def advance(self, seconds: float) -> None:
+        """Look by look."""
+        self.reactor.pump([0.05] * round(seconds / 0.05))
+
+
+class ReloadTests(GatewayTestCase):
+    """On SIGHUP."""
+
+    def test_good(self) -> None:
+        """Taken for what comes, and counted."""
+        other = ReplicaSettings(name="b", url="http://192.0.2.2:1", models=("n",))
+        self.source.next = Settings(admin="none", access_log=AccessLogSettings(path=""), replica=(other,))
+        self.gateway.reload()
+        self.assertEqual(dict(self.gateway.metrics.reloads), {("taken",): 1})
+        self.assertEqual([replica.name for replica in self.gateway.fleet.replicas], ["b"])
+        self.assertIs(self.gateway.exchanges.settings, self.source.next)
+
+    def test_bad(self) -> None:
+        """Nothing changes, and it is counted."""
+        fleet = self.gateway.fleet
+        self.source.next = ConfigError(["x: found 1, expected 2", "y: the same"])
+        self.gateway.reload()
+        self.assertEqual(dict(self.gateway.metrics.reloads), {("refused",): 1})
+        self.assertIs(self.gateway.fleet, fleet)
+        self.assertIs(self.gateway.settings, SETTINGS)
+
+    def test_built_in_replicas_stay(self) -> None:
+        """No file names them, so no file takes them away."""
+        extra = ReplicaSettings(name="demo", url="http://192.0.2.9:1")
+        gateway = Gateway(self.reactor, SETTINGS, self.source, (extra,))
+        gateway.reload()
+        self.assertEqual([replica.name for replica in gateway.fleet.replicas], ["a", "demo"])
+
+
+class DrainTests(GatewayTestCase):
+    """On SIGTERM."""
+
+    def test_refuses_before_it_stops_listening(self) -> None:
+        """A client that still comes while the port closes is told so; idle ones are closed once it has."""
+        idle = self.client()
+        self.gateway.drain_and_stop()
+        self.assertTrue(self.gateway.exchanges.draining)
+        self.assertFalse(self.gateway.readiness()[0])
+        self.assertEqual(len(self.reactor.closing), 1)
+        late = self.client(post())
+        self.assertIn(b"gateway_draining", late.take())
+        self.assertFalse(idle.closing)
+        self.reactor.closing[0].callback(None)
+        self.assertTrue(idle.closing)
+        idle.lose()
+        self.assertEqual(self.reactor.stops, 0, "a client is there yet")
+        late.lose()
+        self.advance(0.1)
+        self.assertEqual(self.reactor.stops, 1)
+
+    def test_what_is_under_way_is_finished(self) -> None:
+        """Then its connection is closed, and then the reactor is stopped, without waiting for the time to be up."""
+        busy = self.client(post())
+        self.gateway.drain_and_stop()
+        self.reactor.closing[0].callback(None)
+        self.advance(DRAIN_S - 1)
+        self.assertEqual((busy.closing, self.reactor.stops), (False, 0))
+        up = self.reactor.tcpClients[0][2].buildProtocol(None)
+        up.makeConnection(Wire(up))
+        up.dataReceived(answer())
+        self.assertIn(b"HTTP/1.1 200", busy.take())
+        self.assertTrue(busy.closing)
+        busy.lose()
+        self.advance(0.1)
+        self.assertEqual(self.reactor.stops, 1)
+
+    def test_what_takes_too_long_is_cut(self) -> None:
+        """With an error once the time is up and not before; the client has a moment to take it."""
+        busy = self.client(post())
+        self.gateway.drain_and_stop()
+        self.reactor.closing[0].callback(None)
+        self.advance(DRAIN_S - 0.1)
+        self.assertEqual(busy.take(), b"")
+        self.advance(0.2)
+        self.assertIn(b"gateway_draining", busy.take())
+        self.assertEqual(self.reactor.stops, 0)
+        self.advance(FAREWELL_S + 0.1)
+        self.assertEqual(self.reactor.stops, 1)
+        self.assertEqual(self.gateway.fleet.replicas[0].load.in_flight, 0)
+
+    def test_a_second_signal_stops_at_once(self) -> None:
+        """And the third, or the drain's own end, does not stop what has stopped."""
+        busy = self.client(post())
+        self.gateway.drain_and_stop()
+        self.gateway.drain_and_stop()
+        self.assertEqual(self.reactor.stops, 1)
+        self.gateway.drain_and_stop()
+        self.reactor.closing[0].callback(None)
+        busy.lose()
+        self.advance(0.2)
+        self.assertEqual(self.reactor.stops, 1)
+
+    def test_a_drain_that_fails_stops_all_the_same(self) -> None:
+        """A defect must not keep the process alive; it is logged."""
+
+        def fail() -> None:
+            raise ZeroDivisionError
+
+        self.client().loseConnection = fail  # type: ignore[method-assign]
+        self.gateway.drain_and_stop()
+        self.reactor.closing[0].callback(None)
+        self.assertEqual(self.reactor.stops, 1)
+        self.assertEqual(len(self.flushLoggedErrors(ZeroDivisionError)), 1)
