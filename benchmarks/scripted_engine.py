@@ -1,6 +1,10 @@
-"""An engine that costs next to nothing: one thread on epoll, canned answers, streams paced by one clock.
+"""An engine that costs next to nothing: one epoll, canned answers, streams paced by one clock.
 
-C{python -m benchmarks.scripted_engine PORT [INTERVAL_MS]}.  A stream has C{max_tokens} events.
+It has no loop of its own: whoever drives it calls C{step}, over and over and without ever waiting.  An engine that
+slept would have to be woken by whoever sends to it, and in a virtual machine a wake-up costs the sender more than the
+sending; a slow relay would find it asleep more often than a fast one, and pay for that.
+
+A stream has C{max_tokens} events.
 """
 
 from __future__ import annotations
@@ -8,7 +12,7 @@ from __future__ import annotations
 import re
 import select
 import socket
-import sys
+import threading
 import time
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
@@ -49,10 +53,16 @@ _MODELS = _whole(b'{"object":"list","data":[{"id":"bench","object":"model","crea
 
 
 class Engine:
-    """Serves until it is killed."""
+    """Serves while it is driven.
 
-    def __init__(self, port: int, interval_ms: int) -> None:
-        self._listening = socket.create_server(("127.0.0.1", port), backlog=4096)
+    @ivar port: where.
+    """
+
+    def __init__(self, interval_ms: int = 20) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0), backlog=4096)
+        self.port = int(self._listening.getsockname()[1])
+        self._tick = time.monotonic()
+        self._turn = 0
         self._listening.setblocking(False)
         self._poll = select.epoll()
         self._poll.register(self._listening, select.EPOLLIN)
@@ -61,20 +71,29 @@ class Engine:
         self._slots: list[dict[int, int]] = [{} for _ in range(interval_ms)]  # fd to events left, by millisecond
         self._fill = 0
 
-    def run(self) -> None:
-        """Forever."""
-        tick = time.monotonic()
-        turn = 0
-        while True:
-            for fd, _ in self._poll.poll(max(0.0, tick - time.monotonic())):
-                if fd == self._listening.fileno():
-                    self._accept()
-                else:
-                    self._read(fd)
-            while time.monotonic() >= tick:
-                self._emit(self._slots[turn])
-                turn = (turn + 1) % len(self._slots)
-                tick += 0.001
+    def step(self) -> None:
+        """Whatever is due now."""
+        for fd, _ in self._poll.poll(0):
+            if fd == self._listening.fileno():
+                self._accept()
+            else:
+                self._read(fd)
+        if time.monotonic() >= self._tick:
+            self._emit(self._slots[self._turn])
+            self._turn = (self._turn + 1) % len(self._slots)
+            self._tick = max(self._tick + 0.001, time.monotonic() - 0.05)
+
+    def run_until(self, stop: threading.Event) -> None:
+        """In a thread, where nobody else drives it."""
+        while not stop.is_set():
+            self.step()
+            time.sleep(0.0005)
+
+    def close(self) -> None:
+        """Serve no more."""
+        for peer in (self._listening, *self._peers.values()):
+            peer.close()
+        self._poll.close()
 
     def _accept(self) -> None:
         try:
@@ -138,7 +157,3 @@ class Engine:
             slot.pop(fd, None)
         if peer is not None:
             peer.close()
-
-
-if __name__ == "__main__":
-    Engine(int(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 20).run()
