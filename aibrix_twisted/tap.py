@@ -67,6 +67,7 @@ def makeService(options: Options) -> IService:
     from aibrix_twisted.demo.pair import DemoPair
     from aibrix_twisted.service.gateway import Gateway
     from aibrix_twisted.service.process.descriptors import raise_descriptor_limit
+    from aibrix_twisted.service.process.heap import settle_heap
     from aibrix_twisted.service.process.signals import handle_signals
 
     source = Source(options["config"], options.flags())
@@ -81,6 +82,7 @@ def makeService(options: Options) -> IService:
     gateway = Gateway(reactor, settings, source, pair.replicas() if pair is not None else ())
     if pair is not None:
         pair.setServiceParent(gateway)
+    reactor.callWhenRunning(settle_heap)
     handle_signals(reactor, stop=gateway.drain_and_stop, reload=gateway.reload)
     return gateway
 

@@ -32,8 +32,9 @@ class _SendsAtOnce:
 
     bufferSize = 32768
 
-    #: A write must not overtake: something waits to be sent, or to be closed once it is, for which Twisted arms the
-    #: poller, and disarms it after; or a pull producer waits to be asked, which happens when Twisted has sent.
+    #: A write is Twisted's affair: something waits to be sent, or to be closed once it is, for which Twisted arms the
+    #: poller, and disarms it after; or a pull producer waits to be asked, which happens when Twisted has sent; or TLS
+    #: lies between; or there is no connection, not yet or not any more.
     _unsent = False
 
     def startWriting(self) -> None:
@@ -43,7 +44,8 @@ class _SendsAtOnce:
 
     def stopWriting(self) -> None:
         """From Twisted: see L{_unsent}."""
-        self._unsent = self.producer is not None and not self.streamingProducer  # type: ignore[attr-defined]
+        pulls = self.producer is not None and not self.streamingProducer  # type: ignore[attr-defined]
+        self._unsent = pulls or self.TLS or not self.connected  # type: ignore[attr-defined]
         super().stopWriting()  # type: ignore[misc]
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
@@ -52,9 +54,19 @@ class _SendsAtOnce:
             self._unsent = True
         super().registerProducer(producer, streaming)  # type: ignore[misc]
 
+    def startTLS(self, *args: Any, **kwargs: Any) -> None:
+        """From the protocol: see L{_unsent}."""
+        self._unsent = True
+        super().startTLS(*args, **kwargs)  # type: ignore[misc]
+
+    def connectionLost(self, reason: Any) -> None:
+        """From the loop: see L{_unsent}."""
+        self._unsent = True
+        super().connectionLost(reason)  # type: ignore[misc]
+
     def write(self, data: bytes) -> None:
         """Send now what the socket takes now, and leave the rest to Twisted.  HOT."""
-        if self._unsent or self.TLS or not self.connected:  # type: ignore[attr-defined]
+        if self._unsent:
             super().write(data)  # type: ignore[misc]
             return
         try:

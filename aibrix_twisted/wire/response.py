@@ -8,6 +8,7 @@ the sink does, it does not do it beneath the parser's frames.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 import httptools
@@ -25,14 +26,10 @@ _SIZES: Final = {b"%x" % size: size for size in range(1, 4096)}
 
 
 class ResponseSink(Protocol):
-    """Who is told of a response, in this order."""
+    """Who is told of a response: where it begins and where it ends.  What is between goes elsewhere, straight."""
 
     def response_head(self, head: ResponseHead) -> None:
         """The head; interim ones are not told."""
-        ...
-
-    def response_body(self, data: bytes) -> None:
-        """Some of the body, any number of times, at least a byte."""
         ...
 
     def response_complete(self) -> None:
@@ -95,9 +92,17 @@ class ResponseParser:
         "excess",
     )
 
-    def __init__(self, sink: ResponseSink, *, max_bytes: int = 65536, max_headers: int = 200) -> None:
+    def __init__(
+        self,
+        sink: ResponseSink,
+        body: Callable[[bytes], None],
+        *,
+        max_bytes: int = 65536,
+        max_headers: int = 200,
+    ) -> None:
+        """@param body: takes some of the body, any number of times between head and end, at least a byte."""
         self._sink = sink
-        self._body = sink.response_body
+        self._body = body
         self._aligned = False
         self._max_bytes = max_bytes
         self._max_headers = max_headers
@@ -156,7 +161,7 @@ class ResponseParser:
         self.complete = True
         sink = self._sink
         if body:
-            sink.response_body(body)
+            self._body(body)
         sink.response_complete()
 
     def _feed_otherwise(self, data: bytes) -> None:
@@ -166,7 +171,7 @@ class ResponseParser:
         elif self.complete:
             self.excess = True
         elif framing is Framing.CLOSE:
-            self._sink.response_body(data)
+            self._body(data)
         else:
             self._take_length(data)
 
@@ -174,13 +179,13 @@ class ResponseParser:
         left = self._left
         if len(data) < left:
             self._left = left - len(data)
-            self._sink.response_body(data)
+            self._body(data)
             return
         self._left = 0
         self.excess = len(data) > left
         self.complete = True
         if left:
-            self._sink.response_body(data[:left])
+            self._body(data[:left])
         self._sink.response_complete()
 
     def _take_head(self, data: bytes) -> None:

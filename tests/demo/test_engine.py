@@ -32,7 +32,7 @@ class Heard:
     def __init__(self, raw: bytes) -> None:
         self.head: ResponseHead | None = None
         self.body, self.complete = b"", False
-        self.parser = ResponseParser(self)
+        self.parser = ResponseParser(self, self.response_body)
         self.parser.feed(raw)
 
     def response_head(self, head: ResponseHead) -> None:

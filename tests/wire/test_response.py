@@ -40,7 +40,7 @@ class Sink:
 def read(pieces: list[bytes], **limits: int) -> tuple[Sink, ResponseParser]:
     """One response."""
     sink = Sink()
-    parser = ResponseParser(sink, **limits)
+    parser = ResponseParser(sink, sink.response_body, **limits)
     for piece in pieces:
         parser.feed(piece)
     return sink, parser
@@ -105,7 +105,7 @@ class ResponseParserTests(SynchronousTestCase):
             for pieces in every_cut(raw):
                 self.assertRaises(BadMessage, read, [head, *pieces])
         sink = Sink()
-        parser = ResponseParser(sink)
+        parser = ResponseParser(sink, sink.response_body)
         self.assertRaises(BadMessage, parser.feed, head + b"2\r\nab\r\nzz\r\n")
         self.assertEqual((sink.body, sink.completed), (b"ab", 0))
 

@@ -79,7 +79,7 @@ class UpstreamConnection(Protocol):
         self.answered = self.reusable = False
         self.fault = ""
         self._assembly = assembly
-        self._parser = ResponseParser(self)
+        self._parser = ResponseParser(self, assembly.body)
         transport = self.transport
         if len(body) <= ONE_WRITE_BYTES:
             transport.write(head + body)
@@ -133,12 +133,6 @@ class UpstreamConnection(Protocol):
         self._keep_alive = head.keep_alive
         if self._assembly is not None:
             self._assembly.head(head, close_delimited=head.framing is Framing.CLOSE)
-
-    def response_body(self, data: bytes) -> None:
-        """From the parser.  HOT."""
-        assembly = self._assembly
-        if assembly is not None:
-            assembly.body(data)
 
     def response_complete(self) -> None:
         """From the parser: the framing says that the body is over."""
