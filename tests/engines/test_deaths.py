@@ -82,11 +82,12 @@ def test_vllm_bench_serve(vllm: processes.Running) -> None:
         stand.close()
 
 
-def test_vllms_engine_process_killed(vllm: processes.Running) -> None:
+def test_vllms_engine_process_killed() -> None:
     """Its server lives on and says an error event and C{[DONE]} in a 200: the SDK raises, and it is counted so.
 
-    Comes last: this vLLM serves nobody any more.
+    It has a vLLM of its own, which serves nobody afterwards.
     """
+    vllm = processes.vllm()
     stand = Stand("vllm", vllm)
     try:
         client = openai.OpenAI(base_url=f"{stand.url}/v1", api_key="none", max_retries=0, timeout=60)
@@ -99,6 +100,7 @@ def test_vllms_engine_process_killed(vllm: processes.Running) -> None:
         assert b'"error":"engine_reported"' in stand.gateway.log.read_bytes()
     finally:
         stand.close()
+        vllm.stop()
 
 
 def _kill_engine_core(pid: int) -> None:
