@@ -25,6 +25,8 @@ class ReplicaSettings:
     @ivar name: unique; C{host:port} where empty.
     @ivar engine: C{None}: told by its C{/v1/models}.
     @ivar models: what it serves; empty: asked of it.
+    @ivar weight: its share of the traffic beside others of the same model.
+    @ivar max_in_flight: requests that it is given at once; 0: no bound.
     @ivar api_key_file: its first line is sent as a bearer token.
     @ivar forward_authorization: the client's own C{authorization} goes to it, where no key of ours does.
     @ivar on_client_gone: C{cancel} closes the engine's connection; C{drain} reads the answer to its end.
@@ -35,6 +37,8 @@ class ReplicaSettings:
     name: str = ""
     engine: Engine | None = None
     models: tuple[Name, ...] = ()
+    weight: Annotated[float, Gt(0), Le(1000)] = 1.0
+    max_in_flight: Annotated[int, Ge(0)] = 0
     labels: dict[str, str] = field(default_factory=dict)
     api_key_file: str = ""
     forward_authorization: bool = False
@@ -47,11 +51,18 @@ class ModelSettings:
     """C{[[model]]}: what is wanted of one model, whichever replicas serve it.
 
     @ivar policy: empty: the default one.
+    @ivar fallbacks: models that are asked instead, in this order, while no replica of this one can serve.
+    @ivar split: model to share; requests for this name are dealt out to those models by their shares.
+    @ivar ping: after so many seconds of waiting for a replica, and then as often, a client that asked for a stream is
+        sent an SSE comment; its answer has then begun with status 200.  0: never.
     """
 
     name: Name
     aliases: tuple[Name, ...] = ()
     policy: str = ""
+    fallbacks: tuple[Name, ...] = ()
+    split: dict[Name, Annotated[float, Gt(0)]] = field(default_factory=dict)
+    ping: SecondsOrNone = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,11 +98,113 @@ class Retry:
     @ivar attempts: in all; a refused connect is none.
     @ivar resend_reused: once more where a connection that had served before died unheard.
     @ivar budget: retries as a share of requests, over ten seconds; 64 are always allowed.
+    @ivar backoff: before the first retry, doubled for each one after, with jitter; a refused connect needs none.
+    @ivar backoff_max: and not longer than this.
     """
 
     attempts: Annotated[int, Ge(1), Le(100)] = 3
     resend_reused: bool = True
     budget: Annotated[float, Ge(0), Le(1)] = 0.2
+    backoff: SecondsOrNone = 0.025
+    backoff_max: SecondsOrNone = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthSettings:
+    """C{[health]}: is a replica there?
+
+    @ivar probe_interval: 0: it is asked nothing but its models, once, and counts as up.
+    @ivar fall: failed probes in a row that make it down.  A refused connect does so by itself.
+    @ivar rise: good ones in a row that make it up again.
+    @ivar slow_start: after a recovery its share of the traffic grows to the full one in this time; 0: at once.
+    """
+
+    probe_interval: SecondsOrNone = 5.0
+    probe_timeout: Seconds = 2.0
+    fall: Annotated[int, Ge(1), Le(100)] = 2
+    rise: Annotated[int, Ge(1), Le(100)] = 1
+    slow_start: SecondsOrNone = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerSettings:
+    """C{[breaker]}: does what is sent to a replica come back well?
+
+    @ivar failures: in a row; more than half of the last 20 attempts open it, too.
+    @ivar open: how long it stays open the first time; doubled, with jitter, each time that the one attempt which it
+        then lets through fails.
+    @ivar open_max: and not longer than this.
+    """
+
+    enabled: bool = True
+    failures: Annotated[int, Ge(1), Le(10000)] = 5
+    open: Seconds = 1.0
+    open_max: Seconds = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HedgeSettings:
+    """C{[hedge]}: a second attempt beside one that is late.  Streams only: nothing else shows when it is late.
+
+    @ivar budget: as a share of requests, over ten seconds.
+    """
+
+    enabled: bool = False
+    budget: Annotated[float, Ge(0), Le(1)] = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueSettings:
+    """C{[queue]}: the waiting room, for requests that no replica can take now.
+
+    @ivar wait_down: while no replica of the model is up; 0: never wait.
+    @ivar wait_busy: while all that are up have as much as they may; 0: never wait.
+    @ivar max_requests: that wait at once.
+    @ivar max_bytes: of their bodies.
+    @ivar engine_waiting: a replica has enough once this many requests wait inside its engine, as its own metrics say;
+        0: these are not looked at.
+    """
+
+    wait_down: SecondsOrNone = 120.0
+    wait_busy: SecondsOrNone = 10.0
+    max_requests: Annotated[int, Ge(0)] = 1024
+    max_bytes: Annotated[int, Ge(0)] = 268435456
+    engine_waiting: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DiscoverySettings:
+    """C{[discovery]}: replicas that are not in this file.
+
+    @ivar files: lists of replicas, watched; TOML or JSON by their names.
+    @ivar state_file: keeps what the admin API added over a restart; empty: it is forgotten.
+    """
+
+    files: tuple[Name, ...] = ()
+    state_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthSettings:
+    """C{[auth]}.
+
+    @ivar mode: C{none}: whoever reaches the listener may ask.
+    @ivar trust_user_header: the C{user} header says whose a request is, for fairness in the waiting room.
+    """
+
+    mode: Literal["none"] = "none"
+    trust_user_header: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AdminAuthSettings:
+    """C{[admin_auth]}.
+
+    @ivar token_file: its first line is the bearer token that changes need where the admin listener can be reached from
+        other hosts; empty: such changes are refused there.
+    """
+
+    token_file: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -146,6 +259,13 @@ class Settings:
     replica: tuple[ReplicaSettings, ...] = ()
     model: tuple[ModelSettings, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
+    health: HealthSettings = field(default_factory=HealthSettings)
+    breaker: BreakerSettings = field(default_factory=BreakerSettings)
     retry: Retry = field(default_factory=Retry)
+    hedge: HedgeSettings = field(default_factory=HedgeSettings)
+    queue: QueueSettings = field(default_factory=QueueSettings)
+    discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    auth: AuthSettings = field(default_factory=AuthSettings)
+    admin_auth: AdminAuthSettings = field(default_factory=AdminAuthSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
     limits: Limits = field(default_factory=Limits)
