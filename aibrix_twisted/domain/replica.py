@@ -4,25 +4,52 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from aibrix_twisted.domain.engine_load import EngineLoad
+from aibrix_twisted.domain.health import Health
+from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
+
 
 class LeaseReleased(Exception):
     """A lease was released a second time: a defect of ours, for the count would be wrong from then on."""
 
 
 class ReplicaLoad:
-    """What we ourselves have under way at a replica.
+    """What is under way at a replica: by our own counts, and by its engine's.
 
     @ivar in_flight: attempts that hold a lease now.
     @ivar by_model: the same by model, never below 0.
     @ivar leased: leases given since the start.
+    @ivar engine: what the engine said last, however long ago.
     """
 
-    __slots__ = ("by_model", "in_flight", "leased")
+    __slots__ = ("_leased_then", "_stale_s", "by_model", "engine", "in_flight", "leased")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.by_model: dict[str, int] = {}
         self.leased = 0
+        self.engine: EngineLoad | None = None
+        self._stale_s = 0.0
+        self._leased_then = 0
+
+    def read(self, engine: EngineLoad, stale_s: float) -> None:
+        """The engine said something.
+
+        @param stale_s: for how long that counts.
+        """
+        self.engine = engine
+        self._stale_s = stale_s
+        self._leased_then = self.leased
+
+    def fresh_engine(self, now: float) -> EngineLoad | None:
+        """What the engine said, where that is not too long ago."""
+        engine = self.engine
+        return engine if engine is not None and now - engine.at <= self._stale_s else None
+
+    @property
+    def since_read(self) -> int:
+        """Leases given since the engine said something: it cannot have counted them."""
+        return self.leased - self._leased_then
 
     def lease(self, model: str) -> Lease:
         """Count one attempt from now, before it is sent, until the lease is released."""
@@ -53,6 +80,10 @@ class Lease:
         load.by_model[self._model] -= 1
 
 
+def _new_health() -> Health:
+    return Health(HealthSettings(), BreakerSettings())
+
+
 @dataclass(slots=True, eq=False)
 class Replica:
     """One engine process, as the gateway knows it.  It lives as long as its URL is configured.
@@ -62,6 +93,9 @@ class Replica:
     @ivar prefix: the URL's path without a trailing slash, put before each request's own.
     @ivar authority: the C{Host} it is spoken to with.
     @ivar engine: C{vllm}, C{sglang}, C{trtllm}, C{llamacpp}, C{openai}, or C{""} while not yet detected.
+    @ivar weight: its share of the traffic beside others of the same model.
+    @ivar max_in_flight: attempts that it is given at once; 0: no bound.
+    @ivar source: who says that it is there.
     @ivar models: served model names; C{None} while not yet known.
     @ivar authorization: the C{Authorization} value sent to it, if it has a key.
     @ivar drains: a request whose client left is read to its end instead of cancelled.
@@ -77,6 +111,9 @@ class Replica:
     authority: bytes
     prefix: bytes = b""
     engine: str = ""
+    weight: float = 1.0
+    max_in_flight: int = 0
+    source: str = "static"
     models: tuple[str, ...] | None = None
     labels: dict[str, str] = field(default_factory=dict)
     authorization: bytes | None = None
@@ -86,11 +123,27 @@ class Replica:
     seen_done: bool = False
     last_error: str = ""
     load: ReplicaLoad = field(default_factory=ReplicaLoad)
+    health: Health = field(default_factory=_new_health)
 
     @property
     def up(self) -> bool:
-        """It answered, or its models are configured, so that requests may be sent to it."""
-        return self.models is not None
+        """Requests may be sent to it: its models are known, and it is neither down nor draining."""
+        return self.models is not None and self.health.standing
+
+    def has_room(self, now: float, engine_waiting: int) -> bool:
+        """It may be given one more.
+
+        @param engine_waiting: how many may wait inside its engine; 0: as many as there are.
+        """
+        if self.max_in_flight and self.load.in_flight >= self.max_in_flight:
+            return False
+        if not self.health.is_free(now):
+            return False
+        if engine_waiting:
+            engine = self.load.fresh_engine(now)
+            if engine is not None and engine.waiting is not None:
+                return engine.waiting + self.load.since_read < engine_waiting
+        return True
 
     @property
     def done_required(self) -> bool:
