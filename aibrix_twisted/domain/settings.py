@@ -173,6 +173,32 @@ class QueueSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class DnsSettings:
+    """A name whose records are replicas.
+
+    @ivar name: a host's, whose every address is a replica; or a service's, such as C{_vllm._tcp.gpu.example.org}.
+        In full: no search list is applied to it, and C{/etc/hosts} is not read.
+    @ivar kind: which of the two.
+    @ivar port: of a host's replicas; a service's records bring their own.
+    @ivar servers: name servers, C{192.0.2.1:53} or C{[2001:db8::1]:53}; empty: those of C{/etc/resolv.conf}.
+    @ivar min_ttl: it is asked again once what it said is over, but not sooner than this,
+    @ivar max_ttl: and not later.
+    @ivar engine: as of a replica, and so is what follows; for each one that is found.
+    """
+
+    name: Name
+    kind: Literal["host", "srv"] = "host"
+    port: Annotated[int, Ge(1), Le(65535)] = 8000
+    servers: tuple[Name, ...] = ()
+    min_ttl: Seconds = 1.0
+    max_ttl: Seconds = 300.0
+    engine: Engine | None = None
+    models: tuple[Name, ...] = ()
+    labels: dict[str, str] = field(default_factory=dict)
+    api_key_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DiscoverySettings:
     """C{[discovery]}: replicas that are not in this file.
 
