@@ -10,6 +10,7 @@ from tests.house.tree import PACKAGE, calls, imports, modules, tree
 
 #: Who may know a clock, and why.
 _CLOCKS = {
+    Path(PACKAGE, "ctl", "main.py"): "hands a clock to the command that waits, which has no reactor",
     Path(PACKAGE, "service", "gateway.py"): "hands the wall clock to the access log",
     Path(PACKAGE, "service", "reactor.py"): "a reactor is a clock",
 }

@@ -1,0 +1,117 @@
+"""The command line."""
+
+from __future__ import annotations
+
+import math
+from argparse import SUPPRESS, ArgumentParser, ArgumentTypeError, Namespace
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, get_args
+
+from aibrix_twisted import __version__
+from aibrix_twisted.ctl.check import check
+from aibrix_twisted.ctl.desk import Desk
+from aibrix_twisted.ctl.models import models
+from aibrix_twisted.ctl.reload import reload
+from aibrix_twisted.ctl.replica import add, drain, eject, remove, restore, undrain
+from aibrix_twisted.ctl.replicas import replicas
+from aibrix_twisted.domain.settings import Engine
+
+DEFAULT_ADMIN: Final = "http://127.0.0.1:9090"
+
+_EPILOG: Final = """
+exit codes: 0 done; 1 refused by the gateway; 2 wrong usage, or a file that cannot be used;
+3 the gateway cannot be reached
+"""
+
+_NAMED: Final[tuple[tuple[str, Callable[[Desk], None], str], ...]] = (
+    ("remove", remove, "remove a replica that was added, once nothing is in flight there"),
+    ("drain", drain, "give a replica no new requests"),
+    ("undrain", undrain, "give it requests again"),
+    ("eject", eject, "use a replica only where nothing else is left"),
+    ("restore", restore, "take an ejection back"),
+)
+
+
+def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Namespace:
+    """Take the command line apart; C{run} of what is returned is the command.
+
+    @raise SystemExit: with 2, where it is wrong; with 0, where help or the version was asked for.
+    """
+    parser = ArgumentParser(prog="aibrixctl", description="Look after a running aibrix-gateway.", epilog=_EPILOG)
+    parser.add_argument("--version", action="version", version=f"aibrixctl {__version__}")
+    _add_common(
+        parser,
+        admin=environment.get("AIBRIX_ADMIN") or DEFAULT_ADMIN,
+        token_file=environment.get("AIBRIX_ADMIN_TOKEN_FILE") or "",
+        json=False,
+    )
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+
+    def command(name: str, run: Callable[[Desk], None], text: str) -> ArgumentParser:
+        made: ArgumentParser = commands.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
+        _add_common(made, admin=SUPPRESS, token_file=SUPPRESS, json=SUPPRESS)
+        made.set_defaults(run=run)
+        return made
+
+    command("check", check, "validate a configuration file").add_argument("file", metavar="FILE")
+    command("replicas", replicas, "show each replica, and whether it is used")
+    _add_replica(command("add", add, "add a replica"))
+    for name, run, text in _NAMED:
+        named = command(name, run, text)
+        named.add_argument("name", metavar="NAME")
+        if run is drain:
+            named.add_argument("--wait", metavar="S", type=_seconds, help="come back when nothing is in flight there")
+    command("models", models, "show each model, and how many of its replicas are up")
+    command("reload", reload, "have the gateway read its configuration again")
+    return parser.parse_args(arguments)
+
+
+def _add_common(parser: ArgumentParser, **default: Any) -> None:
+    """They may stand before the command and after it."""
+    parser.add_argument(
+        "--admin",
+        metavar="URL",
+        default=default["admin"],
+        help=f"the admin listener, or unix:/path; default: AIBRIX_ADMIN, else {DEFAULT_ADMIN}",
+    )
+    parser.add_argument(
+        "--token-file",
+        metavar="FILE",
+        default=default["token_file"],
+        help="its first line is the token; default: AIBRIX_ADMIN_TOKEN_FILE",
+    )
+    parser.add_argument("--json", action="store_true", default=default["json"], help="the API's answer, unchanged")
+
+
+def _add_replica(parser: ArgumentParser) -> None:
+    parser.add_argument("url", metavar="URL")
+    parser.add_argument("--name", metavar="N", default="", help="default: host:port")
+    parser.add_argument("--engine", choices=get_args(Engine), help="default: detected")
+    parser.add_argument("--model", metavar="M", action="append", help="repeatable; default: asked of it")
+    parser.add_argument("--weight", metavar="W", type=_number, help="its share beside others; default 1")
+    parser.add_argument("--ttl", metavar="S", type=_seconds, help="it leaves unless it is added again within so long")
+    parser.add_argument("--label", metavar="k=v", action="append", type=_label, default=[], help="repeatable")
+
+
+def _number(text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ArgumentTypeError(f"found {text!r}, expected a number")
+    return value
+
+
+def _seconds(text: str) -> float:
+    value = _number(text)
+    if value < 0:
+        raise ArgumentTypeError(f"found {text!r}, expected seconds")
+    return value
+
+
+def _label(text: str) -> tuple[str, str]:
+    key, mark, value = text.partition("=")
+    if not mark or not key:
+        raise ArgumentTypeError(f"found {text!r}, expected key=value")
+    return key, value
