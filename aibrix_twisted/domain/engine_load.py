@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,3 +30,14 @@ class EngineLoad:
     prompt_tokens: float | None = None
     generation_tokens: float | None = None
     preemptions: float | None = None
+
+
+def amended(fresh: EngineLoad | None, at: float, figures: Mapping[str, float]) -> EngineLoad:
+    """What an engine says by the way, in an answer's head, on top of what it said before.
+
+    The earlier reading keeps its time, so that nothing which it alone brought is kept fresh by what others say.
+
+    @param fresh: the earlier reading, if it is fresh still.
+    @param figures: by the names that they have here.
+    """
+    return EngineLoad(at=at, **figures) if fresh is None else replace(fresh, **figures)

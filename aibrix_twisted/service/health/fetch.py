@@ -1,0 +1,111 @@
+"""Asking an engine for a document of its own: its models, its metrics, its health."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from twisted.internet.defer import Deferred, TimeoutError
+from twisted.internet.protocol import Protocol, connectionDone
+from twisted.python.failure import Failure
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
+from twisted.web.http import PotentialDataLoss
+from twisted.web.http_headers import Headers
+from twisted.web.iweb import IResponse
+
+from aibrix_twisted.domain.replica import Replica
+
+
+class TooLong(Exception):
+    """There was more of an answer than is read."""
+
+
+class _QuietFactory(_HTTP11ClientFactory):
+    """Does not log that it starts and stops."""
+
+    noisy = False
+
+
+class Fetcher:
+    """Asks with GET.  What it is answered with may have any status, and is read to its end."""
+
+    def __init__(self, reactor: Any, idle_s: int = 0) -> None:
+        """
+        @param idle_s: for how long a connection is kept for the next question; 0: not at all.
+        """
+        self._reactor = reactor
+        self._pool = HTTPConnectionPool(reactor, persistent=idle_s > 0)
+        self._pool._factory = _QuietFactory
+        self._pool.cachedConnectionTimeout = idle_s
+        self._pool.maxPersistentPerHost = 1
+        self._agent = Agent(reactor, pool=self._pool)
+
+    def get(self, replica: Replica, path: bytes, max_bytes: int, timeout_s: float) -> Deferred[tuple[int, bytes]]:
+        """Ask, with the replica's own key.
+
+        @param path: below the replica's prefix.
+        @param timeout_s: from now to the end of the body.
+        @return: status and body.  It fails as Twisted has it, with the innermost of its failures (a refused connect
+            with C{ConnectionRefusedError}), with C{TimeoutError}, or with L{TooLong}.  A cancel breaks it off.
+        """
+        headers = Headers({b"accept": [b"application/json, text/plain;version=0.0.4"]})
+        if replica.authorization is not None:
+            headers.setRawHeaders(b"authorization", [replica.authorization])
+        uri = b"http://%b%b%b" % (replica.authority, replica.prefix, path)
+        fetched = self._agent.request(b"GET", uri, headers).addCallback(_read, max_bytes)
+        return fetched.addTimeout(timeout_s, self._reactor, _late).addErrback(_innermost)
+
+    def close(self) -> Deferred[None]:
+        """Let go of the connections that are kept."""
+        closed: Deferred[None] = self._pool.closeCachedConnections()
+        return closed
+
+
+class _Body(Protocol):
+    """Gathers a body.
+
+    @ivar whole: fires with it, or fails.
+    """
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._gathered = bytearray()
+        self.whole: Deferred[bytes] = Deferred(lambda _: self._break_off())
+
+    def dataReceived(self, data: bytes) -> None:
+        """More of it."""
+        if self.whole.called:
+            return
+        self._gathered += data
+        if len(self._gathered) > self._max_bytes:
+            self._break_off()
+            self.whole.errback(TooLong(f"an answer of over {self._max_bytes} bytes"))
+
+    def connectionLost(self, reason: Failure = connectionDone) -> None:
+        """It ended: well, or because the connection broke, or because we broke it off."""
+        if self.whole.called:
+            return
+        if reason.check(ResponseDone, PotentialDataLoss):
+            self.whole.callback(bytes(self._gathered))
+        else:
+            self.whole.errback(reason)
+
+    def _break_off(self) -> None:
+        if self.transport is not None:
+            self.transport.loseConnection()
+
+
+def _read(response: IResponse, max_bytes: int) -> Deferred[tuple[int, bytes]]:
+    body = _Body(max_bytes)
+    response.deliverBody(body)
+    return body.whole.addCallback(lambda gathered: (response.code, gathered))
+
+
+def _late(_: Any, timeout_s: float) -> Failure:
+    return Failure(TimeoutError(f"no whole answer within {timeout_s:g} s"))
+
+
+def _innermost(failure: Failure) -> Failure:
+    """What really happened: Twisted wraps failures in others, which only say that there are some."""
+    while reasons := getattr(failure.value, "reasons", None):
+        failure = reasons[0]
+    return failure
