@@ -45,7 +45,6 @@ _ABSENT: Final = frozenset({404, 501})
 _WANTED: Final = {
     "sglang": "; it needs --enable-metrics",
     "llamacpp": "; it needs --metrics",
-    "trtllm": "; it needs return_perf_metrics",
 }
 
 

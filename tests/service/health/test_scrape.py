@@ -231,7 +231,7 @@ class ScraperTests(SynchronousTestCase):
         self.replicas = (replica("gpu0", engine="trtllm"),)
         self.pass_time(5.0)
         self.assertEqual(self.fetching.paths(), [b"/prometheus/metrics", b"/metrics"])
-        said = "it has no metrics at /prometheus/metrics or /metrics; it needs return_perf_metrics"
+        said = "it has no metrics at /prometheus/metrics or /metrics"
         self.assertEqual(self.scraper.scrape_problem("gpu0"), said)
 
     def test_replicas_that_go(self) -> None:
