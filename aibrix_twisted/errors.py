@@ -9,7 +9,7 @@
       EngineError      a replica is at fault
         UpstreamRefused  UpstreamBroke  UpstreamTruncated  UpstreamTimeout  EngineMalformed  EngineReported
       GatewayFault     we are at fault, or have nothing to give
-        NoReplica  Draining  TooManyConnections  InternalError
+        NoReplica  QueueFull  QueueTimeout  Draining  TooManyConnections  InternalError
 
 Each class knows whose fault it is (L{Fault}), the HTTP status, OpenAI's C{code}, whether another try may help
 (before the head went out), and whether a circuit breaker should count it.  C{error_type} is its name in the
@@ -215,6 +215,21 @@ class NoReplica(GatewayFault):
 
     error_type = "gateway_no_replica"
     code = "no_replica_available"
+
+
+class QueueFull(GatewayFault):
+    """The waiting room has no place left."""
+
+    error_type = "gateway_queue_full"
+    code = "queue_full"
+    status = 429
+
+
+class QueueTimeout(GatewayFault):
+    """Every replica of the model is busy, and was for as long as a request may wait."""
+
+    error_type = "gateway_queue_timeout"
+    code = "queue_timeout"
 
 
 class Draining(GatewayFault):

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import random
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost
+from twisted.internet.error import ConnectionDone, ConnectionLost, TimeoutError
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.health import Health
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings, ModelSettings, Settings
 from aibrix_twisted.service.discovery.catalogue import Catalogue
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
@@ -114,9 +116,10 @@ class Connector:
         connection.makeConnection(wire)
         return connection, wire
 
-    def refused(self) -> None:
-        """It did not."""
-        self.factory.clientConnectionFailed(self, Failure(ConnectionLost("refused")))
+    def refused(self, *, late: bool = False) -> None:
+        """It did not; perhaps for want of any answer."""
+        error = TimeoutError("timed out") if late else ConnectionLost("refused")
+        self.factory.clientConnectionFailed(self, Failure(error))
 
 
 class MemoryReactor(Clock):
@@ -158,7 +161,11 @@ class Bench:
 
     def publish(self, **aliases: str) -> None:
         """Let the fleet be what the replicas are now."""
-        fleet = Fleet.of(self.replicas, aliases)
+        models = {model.name: model for model in self.exchanges.settings.model}
+        for alias, name in aliases.items():
+            model = models.get(name, ModelSettings(name=name))
+            models[name] = dataclasses.replace(model, aliases=(*model.aliases, alias))
+        fleet = Fleet.of(self.replicas, models.values())
         self.exchanges.fleet_is(fleet, Catalogue(fleet, {}))
 
     def client(self) -> tuple[DownstreamConnection, Wire]:
@@ -181,7 +188,8 @@ class Bench:
 
 
 def replica(name: str, models: tuple[str, ...] | None = ("m",), **more: Any) -> Replica:
-    """A replica at an address."""
+    """A replica at an address; nobody judges its health unless the test says so."""
+    more.setdefault("health", Health(HealthSettings(probe_interval=0.0), BreakerSettings(enabled=False)))
     return Replica(name=name, url=f"http://{name}:1", host="192.0.2.1", port=1, authority=b"x:1", models=models, **more)
 
 

@@ -11,6 +11,7 @@ class Exchange:
 
     @ivar id: the client's C{x-request-id} where it is fit, else one of ours.
     @ivar model: the name behind what was asked for, once resolved; C{""} before.
+    @ivar queued_s: how long it was in the waiting room, in seconds.
     @ivar status: what the client was given, or 499 where it left before.
     @ivar error: an C{error_type} of L{aibrix_twisted.errors}, or C{""}.
     @ivar reason: the error's sentence, for people.
@@ -35,6 +36,7 @@ class Exchange:
         "output_tokens",
         "path",
         "policy",
+        "queued_s",
         "reason",
         "replica",
         "route",
@@ -55,6 +57,7 @@ class Exchange:
         self.policy = ""
         self.stream = False
         self.attempts = 0
+        self.queued_s = 0.0
         self.status = 0
         self.bytes_in = 0
         self.bytes_out = 0

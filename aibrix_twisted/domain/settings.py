@@ -203,10 +203,12 @@ class DiscoverySettings:
     """C{[discovery]}: replicas that are not in this file.
 
     @ivar files: lists of replicas, watched; TOML or JSON by their names.
+    @ivar dns: names whose records are replicas.
     @ivar state_file: keeps what the admin API added over a restart; empty: it is forgotten.
     """
 
     files: tuple[Name, ...] = ()
+    dns: tuple[DnsSettings, ...] = ()
     state_file: str = ""
 
 

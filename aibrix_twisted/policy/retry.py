@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+from typing import Final
 
 from aibrix_twisted.domain.assembly import Outcome
 
@@ -16,19 +17,51 @@ class Progress(enum.Enum):
     DELIVERED = "delivered"  # some of an answer went to the client
 
 
+class Again(enum.Enum):
+    """What may be done after an attempt."""
+
+    NO = "no"  # the client gets what there is
+    RESEND = "resend"  # once more to the same replica, on a connection that lives
+    ELSEWHERE = "elsewhere"  # to another replica, uncounted: this one was sent nothing
+    RETRY = "retry"  # to another replica, within the bounds of [retry]
+
+
 #: Outcomes that say something of the replica and nothing of the request.
-_ELSEWHERE_IT_MAY_WORK = frozenset({Outcome.TRUNCATED, Outcome.BROKEN})
+_ELSEWHERE_IT_MAY_WORK: Final = frozenset({Outcome.TRUNCATED, Outcome.BROKEN})
+
+#: An engine's own word that it has too much to do: it has not begun with the request (RFC 6585 §4, RFC 9110 §15.6.4).
+DECLINED: Final = frozenset({429, 503})
 
 
-def may_repeat(progress: Progress, outcome: Outcome, *, stateful: bool) -> bool:
+def again(progress: Progress, outcome: Outcome, status: int, *, stateful: bool, reused: bool) -> Again:
     """Whether another attempt could be right, limits aside.
 
     An inference request may be sent again while nothing of an answer went to the client.  What keeps state at the
     engine may not be once a byte of it was sent.  A deadline that passed has used up the client's time.
+
+    @param status: the engine's; 0 where no head came.
+    @param reused: the connection had served before.  One that an engine closes as idle just then has not taken the
+        request (RFC 9112 §9.3.1).
     """
-    if progress is Progress.DELIVERED or outcome not in _ELSEWHERE_IT_MAY_WORK:
-        return False
-    return progress is Progress.NOTHING_SENT or not stateful
+    if progress is Progress.DELIVERED:
+        return Again.NO
+    if outcome in _ELSEWHERE_IT_MAY_WORK:
+        if progress is Progress.NOTHING_SENT:
+            return Again.ELSEWHERE
+        if stateful:
+            return Again.NO
+        return Again.RESEND if reused and progress is Progress.NOTHING_RECEIVED else Again.RETRY
+    declined = outcome is Outcome.COMPLETE and status in DECLINED
+    return Again.RETRY if declined and not stateful else Again.NO
+
+
+def backoff_s(nth: int, first_s: float, max_s: float, lot: float) -> float:
+    """How long to wait before the I{nth} retry, from 1: doubled each time, up to a bound; half of it by lot, so that
+    what failed together is not tried again together.
+
+    @param lot: in [0, 1).
+    """
+    return float(min(first_s * 2.0 ** (nth - 1), max_s) * (0.5 + 0.5 * lot))
 
 
 class RetryBudget:
@@ -60,7 +93,7 @@ class RetryBudget:
         second = int(now)
         if second != self._second:
             self._turn_to(second)
-        if sum(self._retries) >= max(self._floor, self._share * sum(self._requests)):
+        if sum(self._retries) + 1 > max(self._floor, self._share * sum(self._requests)):
             return False
         self._retries[second % self._window] += 1
         return True

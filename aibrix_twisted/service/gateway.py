@@ -20,7 +20,7 @@ from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
 from aibrix_twisted.service.admin.site import admin_site
 from aibrix_twisted.service.config.load import ConfigError, Source
-from aibrix_twisted.service.discovery.keeper import FleetKeeper
+from aibrix_twisted.service.discovery.discovery import Discovery
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.owned import log_failure_of
@@ -79,6 +79,7 @@ class Gateway(MultiService):
             lambda write: deferToThreadPool(reactor, reactor.getThreadPool(), write),
             self.metrics,
         )
+        rng = random.Random()
         self.exchanges = Exchanges(
             reactor,
             settings,
@@ -86,12 +87,13 @@ class Gateway(MultiService):
             pool=self.pool,
             metrics=self.metrics,
             access_log=self._access_log,
-            rng=random.Random(),
+            rng=rng,
             boot_id=secrets.token_hex(6),
             max_connections=max_clients(),
         )
-        self._keeper = FleetKeeper(reactor, self.exchanges.fleet_is)
-        self._keeper.configure(self._with_extra(settings))
+        self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng)
+        self._discovery.configure(self._with_extra(settings))
+        self.exchanges.suspect = self._discovery.keeper.suspect
         self._listeners = MultiService()
         for endpoint in settings.listen:
             listener(endpoint, ClientFactory(self.exchanges), reactor=reactor).setServiceParent(self._listeners)
@@ -127,7 +129,7 @@ class Gateway(MultiService):
         """Listen, ask the replicas, and begin to count time."""
         self.wheel.start()
         self._access_log.start()
-        self._keeper.start()
+        self._discovery.start()
         super().startService()
         if not self.exchanges.fleet.replicas:
             _log.warn("no replica is configured: every request for a model is answered with 404")
@@ -140,7 +142,7 @@ class Gateway(MultiService):
 
     async def _stop(self) -> None:
         stopped = super().stopService()
-        self._keeper.stop()
+        self._discovery.stop()
         for connection in tuple(self.exchanges.live):
             connection.transport.abortConnection()
         self.pool.close()
@@ -162,7 +164,7 @@ class Gateway(MultiService):
                 _log.warn("{name} has changed: that takes effect at the next start", name=name)
         self.settings = settings
         self.exchanges.configure(settings)
-        self._keeper.configure(self._with_extra(settings))
+        self._discovery.configure(self._with_extra(settings))
         self._access_log.reopen(settings.access_log.path)
         self.metrics.reloads["taken",] += 1
         _log.info("reloaded: {replicas} replicas", replicas=len(self.exchanges.fleet.replicas))

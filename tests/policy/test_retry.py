@@ -7,21 +7,49 @@ import itertools
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Outcome
-from aibrix_twisted.policy.retry import Progress, RetryBudget, may_repeat
+from aibrix_twisted.policy.retry import Again, Progress, RetryBudget, again, backoff_s
+from aibrix_twisted.wire.routes import ROUTES
+
+#: How far it got x how it ended: what may be done about a request that keeps no state, on a connection that was new.
+#: What is not here is Again.NO.
+TABLE = {
+    (Progress.NOTHING_SENT, Outcome.TRUNCATED): Again.ELSEWHERE,
+    (Progress.NOTHING_SENT, Outcome.BROKEN): Again.ELSEWHERE,
+    (Progress.NOTHING_RECEIVED, Outcome.TRUNCATED): Again.RETRY,
+    (Progress.NOTHING_RECEIVED, Outcome.BROKEN): Again.RETRY,
+    (Progress.RECEIVED, Outcome.TRUNCATED): Again.RETRY,
+    (Progress.RECEIVED, Outcome.BROKEN): Again.RETRY,
+}
+
+STATUSES = (0, 200, 400, 401, 404, 408, 422, 429, 500, 502, 503, 504)
 
 
-class MayRepeatTests(SynchronousTestCase):
+class AgainTests(SynchronousTestCase):
     """A table over everything that there is."""
 
-    def test_whole_table(self) -> None:
-        """Only what the replica broke, while nothing went to the client; the stateful only while nothing was sent."""
-        for progress, outcome, stateful in itertools.product(Progress, Outcome, (False, True)):
-            expected = (
-                outcome in (Outcome.TRUNCATED, Outcome.BROKEN)
-                and progress is not Progress.DELIVERED
-                and (not stateful or progress is Progress.NOTHING_SENT)
-            )
-            self.assertEqual(may_repeat(progress, outcome, stateful=stateful), expected, (progress, outcome, stateful))
+    def test_what_broke(self) -> None:
+        """Each point of failure, outcome and status; stateful or not, on a connection that had served before or not."""
+        product = itertools.product(Progress, Outcome, STATUSES, (False, True), (False, True))
+        for progress, outcome, status, stateful, reused in product:
+            expected = TABLE.get((progress, outcome), Again.NO)
+            if expected is Again.RETRY and reused and progress is Progress.NOTHING_RECEIVED:
+                expected = Again.RESEND
+            if outcome is Outcome.COMPLETE and status in (429, 503) and progress is not Progress.DELIVERED:
+                expected = Again.RETRY
+            if stateful and expected is not Again.ELSEWHERE:
+                expected = Again.NO
+            found = again(progress, outcome, status, stateful=stateful, reused=reused)
+            self.assertIs(found, expected, (progress, outcome, status, stateful, reused))
+
+    def test_routes(self) -> None:
+        """Which paths keep state at the engine: a stored response may be there already; nothing else may."""
+        self.assertEqual({path for path, route in ROUTES.items() if route.stateful}, {b"/v1/responses"})
+
+    def test_backoff(self) -> None:
+        """Doubled up to a bound; half of it is by lot."""
+        self.assertEqual([backoff_s(nth, 0.1, 1.0, 1.0) for nth in (1, 2, 3, 4, 5, 60)], [0.1, 0.2, 0.4, 0.8, 1.0, 1.0])
+        self.assertEqual(backoff_s(2, 0.1, 1.0, 0.0), 0.1)
+        self.assertEqual(backoff_s(1, 0.0, 1.0, 0.5), 0.0)
 
 
 class RetryBudgetTests(SynchronousTestCase):

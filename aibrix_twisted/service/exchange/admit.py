@@ -10,10 +10,10 @@ from aibrix_twisted.errors import (
     ClientError,
     InvalidBody,
     MalformedRequest,
-    NoReplica,
     UnknownModel,
     UnsupportedMedia,
 )
+from aibrix_twisted.service.exchange.failures import visible
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked, BadRequest, peek
 from aibrix_twisted.wire.routes import Route
@@ -43,25 +43,21 @@ def read(route: Route, head: RequestHead, body: bytes) -> Asked:
         raise kind(str(bad), status=bad.status, param=bad.param, headers=_BODY_AT_FAULT) from None
 
 
-def model_of(asked: Asked, fleet: Fleet) -> str:
-    """The model behind the name that was asked for.
+def model_of(asked: Asked, fleet: Fleet, lot: float) -> str | None:
+    """The model behind the name that was asked for; C{None} where some replica has yet to say what it serves.
 
+    @param lot: in [0, 1), for names whose requests are dealt out to several models.
     @raise UnknownModel: no replica serves it.
-    @raise NoReplica: none does yet, but some replica has not said what it serves.
     """
-    model = fleet.resolve(asked.model)
+    model = fleet.resolve(asked.model, lot)
     if model is not None:
         return model
-    header = ((b"x-error-no-model-backends", _visible(asked.model)),)
     if not fleet.settled:
-        raise NoReplica(
-            f"no replica is known to serve the model {asked.model!r} yet, and some have not answered",
-            param="model",
-            headers=(*header, (b"retry-after", b"1")),
-        )
+        return None
     if not asked.model:
         raise InvalidBody("'model' is a required property: more than one model is served", param="model")
-    raise UnknownModel(f"the model {asked.model!r} does not exist", param="model", headers=header)
+    header = (b"x-error-no-model-backends", visible(asked.model))
+    raise UnknownModel(f"the model {asked.model!r} does not exist", param="model", headers=(header,))
 
 
 def total_timeout(head: RequestHead, default_s: float) -> float:
@@ -77,8 +73,3 @@ def total_timeout(head: RequestHead, default_s: float) -> float:
             f"x-request-timeout {said[:40].decode('latin-1')!r}: expected a number of seconds above 0"
         )
     return min(float(said), default_s) if default_s else float(said)
-
-
-def _visible(name: str) -> bytes:
-    """A model's name as the value of a header; C{true}, as AIBrix says elsewhere, where it cannot be one."""
-    return name.encode() if name.isascii() and name.isprintable() and name.strip() == name and name else b"true"

@@ -7,20 +7,25 @@ begun; beyond the bound it, too, goes out as it comes.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Protocol
+from typing import Final, Protocol
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import Payload
-from aibrix_twisted.service.downstream.reply import Headers, Reply
+from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.wire.error_object import error_event
 from aibrix_twisted.wire.head import Framing, ResponseHead
 from aibrix_twisted.wire.jsonbody import WholeBody
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.stream import StreamWatch
 from aibrix_twisted.wire.usage import Usage
 
-#: Makes the headers of the reply out of the engine's: C{(head, streamed)}.
-MakeHeaders = Callable[[ResponseHead, bool], Headers]
+
+class Begins(Protocol):
+    """Gives the client the head, made out of the engine's, and the first of the body."""
+
+    def __call__(self, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None) -> None:
+        """Called once, when the head is about to go out."""
+        ...
 
 
 class Answer(Protocol):
@@ -58,15 +63,15 @@ class Answer(Protocol):
 class StreamAnswer:
     """A stream of events."""
 
-    __slots__ = ("_head", "_headers", "_reply", "_watch", "usage")
+    __slots__ = ("_begins", "_head", "_reply", "_watch", "usage")
 
     streamed = True
 
-    def __init__(self, head: ResponseHead, watch: StreamWatch, reply: Reply, headers: MakeHeaders) -> None:
+    def __init__(self, head: ResponseHead, watch: StreamWatch, reply: Reply, begins: Begins) -> None:
         self._head: ResponseHead | None = head
         self._watch = watch
         self._reply: Reply | None = reply
-        self._headers = headers
+        self._begins = begins
         self.usage: Usage | None = None
 
     @property
@@ -111,24 +116,23 @@ class StreamAnswer:
 
     def _begin(self, data: bytes) -> None:
         head, self._head = self._head, None
-        reply = self._reply
-        if reply is not None and head is not None:
-            reply.begin(head.status, head.reason, self._headers(head, True), data, length=None)
+        if self._reply is not None and head is not None:
+            self._begins(head, data, streamed=True, length=None)
 
 
 class WholeAnswer:
     """Anything but a stream."""
 
-    __slots__ = ("_body", "_head", "_headers", "_reply", "usage")
+    __slots__ = ("_begins", "_body", "_head", "_reply", "usage")
 
     streamed = False
     events = 0
 
-    def __init__(self, head: ResponseHead, body: WholeBody, reply: Reply, headers: MakeHeaders) -> None:
+    def __init__(self, head: ResponseHead, body: WholeBody, reply: Reply, begins: Begins) -> None:
         self._head: ResponseHead | None = head
         self._body = body
         self._reply: Reply | None = reply
-        self._headers = headers
+        self._begins = begins
         self.usage: Usage | None = None
 
     def take(self, data: bytes) -> None:
@@ -142,7 +146,7 @@ class WholeAnswer:
             return
         head, self._head = self._head, None
         length = head.content_length if head.framing is Framing.LENGTH else None
-        reply.begin(head.status, head.reason, self._headers(head, False), out, length=length)
+        self._begins(head, out, streamed=False, length=length)
 
     def judge(self) -> Payload:
         """Whole where it decodes, or where its framing is all that can be asked."""
@@ -157,7 +161,7 @@ class WholeAnswer:
             return
         if head is not None:
             data = self._body.body()
-            reply.begin(head.status, head.reason, self._headers(head, False), data, length=len(data))
+            self._begins(head, data, streamed=False, length=len(data))
         reply.finish()
 
     def detach(self) -> None:
@@ -165,16 +169,58 @@ class WholeAnswer:
         self._reply = None
 
 
+class EventAnswer:
+    """What is no stream, for a client whose stream has begun while it waited: the one event that ends it."""
+
+    __slots__ = ("_body", "_head", "_reply", "usage")
+
+    streamed = True
+    events = 0
+
+    def __init__(self, head: ResponseHead, reply: Reply) -> None:
+        self._head = head
+        self._body = bytearray()
+        self._reply: Reply | None = reply
+        self.usage: Usage | None = None
+
+    def take(self, data: bytes) -> None:
+        """Gather what an error may have to say."""
+        if len(self._body) < _MAX_ERROR_BYTES:
+            self._body += data
+
+    def judge(self) -> Payload:
+        """It is passed on as it came."""
+        return Payload.OPAQUE
+
+    def finish(self) -> None:
+        """An error object as it came, on one line; for anything else, an error of ours."""
+        line = bytes(self._body).replace(b"\r", b"").replace(b"\n", b" ").strip()
+        if not line.startswith(b"{") or len(line) > _MAX_ERROR_BYTES:
+            event = error_event(f"the replica answered with status {self._head.status}", 502, None, "upstream_error")
+        else:
+            event = b"data: %b\n\n" % line
+        if self._reply is not None:
+            self._reply.cut(event)
+
+    def detach(self) -> None:
+        """Give to nobody."""
+        self._reply = None
+
+
+#: An engine's error object is shorter.
+_MAX_ERROR_BYTES: Final = 65536
+
+
 def answer_for(
     head: ResponseHead,
     asked: Asked,
     replica: Replica,
     reply: Reply,
-    headers: MakeHeaders,
+    begins: Begins,
     *,
     withhold_usage: bool,
     max_bytes: int,
-) -> StreamAnswer | WholeAnswer:
+) -> StreamAnswer | WholeAnswer | EventAnswer:
     """The way in which this response is passed on.
 
     An engine's own error is passed on as it is, whatever its body; so is what is coded, which nobody asked for.
@@ -186,6 +232,8 @@ def answer_for(
         watch = StreamWatch(
             dialect, choices=asked.choices, done_required=replica.done_required, withhold_usage=withhold_usage
         )
-        return StreamAnswer(head, watch, reply, headers)
+        return StreamAnswer(head, watch, reply, begins)
+    if reply.begun:
+        return EventAnswer(head, reply)
     decoded = readable and kind.startswith(b"application/json")
-    return WholeAnswer(head, WholeBody(decoded=decoded, max_bytes=max_bytes), reply, headers)
+    return WholeAnswer(head, WholeBody(decoded=decoded, max_bytes=max_bytes), reply, begins)

@@ -13,13 +13,14 @@ from zope.interface import implementer
 from aibrix_twisted.domain.assembly import Cause, Ending, ResponseAssembly
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import IBodyConsumer, Payload
-from aibrix_twisted.policy.retry import Progress
+from aibrix_twisted.policy.retry import DECLINED, Progress
 from aibrix_twisted.service.exchange.answers import Answer
 from aibrix_twisted.service.upstream.connect import Connecting
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
 from aibrix_twisted.service.wheel import Wheel
 from aibrix_twisted.wire.head import ResponseHead
+from aibrix_twisted.wire.retry_after import retry_after
 
 
 class Owner(Protocol):
@@ -33,6 +34,12 @@ class Owner(Protocol):
         """Its request is on its way."""
         ...
 
+    def answer_begins(
+        self, attempt: Attempt, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None
+    ) -> None:
+        """The head of its answer is to go to the client, with the first of the body."""
+        ...
+
     def attempt_over(self, attempt: Attempt, ending: Ending) -> None:
         """It ended, and is settled."""
         ...
@@ -42,6 +49,10 @@ class Owner(Protocol):
 class Attempt:
     """The consumer of its own response.
 
+    @ivar edited: names of the edits made to the request's body.
+    @ivar status: the engine's; 0 while no head came.
+    @ivar retry_after_s: for so long the engine asked to be left alone.
+    @ivar refused: nothing listens there.
     @ivar withhold_usage: usage was asked for by us; its event is not the client's.
     @ivar sent: when the request was on its way, by the wheel; C{None} before.
     @ivar heard: when something of the body last came, by the wheel; C{None} before.
@@ -58,11 +69,16 @@ class Attempt:
         "answer",
         "assembly",
         "connection",
+        "edited",
         "fault",
+        "health",
         "heard",
         "lease",
+        "refused",
         "replica",
+        "retry_after_s",
         "sent",
+        "status",
         "withhold_usage",
     )
 
@@ -75,11 +91,17 @@ class Attempt:
         self._connecting: Connecting | None = None
         self._head_bytes = self._body = b""
         self.replica = replica
+        self.health = replica.health
+        self.health.began()
         self.lease = replica.load.lease(model)
         self.assembly = ResponseAssembly(self, late)
         self.answer: Answer | None = None
         self.connection: UpstreamConnection | None = None
+        self.edited: tuple[str, ...] = ()
         self.withhold_usage = False
+        self.status = 0
+        self.retry_after_s = 0.0
+        self.refused = False
         self.sent: float | None = None
         self.heard: float | None = None
         self.fault = ""
@@ -103,9 +125,10 @@ class Attempt:
         self._connecting = None
         self._send_on(connection)
 
-    def _refused(self, why: str) -> None:
+    def _refused(self, why: str, *, refused: bool) -> None:
         self._connecting = None
         self.fault = why
+        self.refused = refused
         self.assembly.end(Cause.UPSTREAM_BROKE)
 
     def _send_on(self, connection: UpstreamConnection) -> None:
@@ -119,11 +142,18 @@ class Attempt:
 
     def headReceived(self, head: ResponseHead) -> None:
         """Decide how the response is passed on."""
+        self.status = head.status
+        if head.status in DECLINED:
+            self.retry_after_s = retry_after(head)
         self.answer = self._owner.answer_for(self, head)
+
+    def begins(self, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None) -> None:
+        """From the answer: its head is to go out."""
+        self._owner.answer_begins(self, head, data, streamed=streamed, length=length)
 
     def bodyReceived(self, data: bytes) -> None:
         """HOT: once a read."""
-        self.heard = self._wheel.now
+        self.heard = self.health.heard_at = self._wheel.now
         self.answer.take(data)  # type: ignore[union-attr]
 
     def payloadJudged(self) -> Payload:
@@ -156,9 +186,6 @@ class Attempt:
         return Progress.NOTHING_RECEIVED
 
     @property
-    def died_unheard_on_reuse(self) -> bool:
-        """Sent on a connection that had served before, which died before any byte of an answer came.
-
-        An engine that closes an idle connection just then has not taken the request (RFC 9112 §9.3.1).
-        """
-        return self.progress is Progress.NOTHING_RECEIVED and self.connection is not None and self.connection.uses > 1
+    def reused(self) -> bool:
+        """It was sent on a connection that had served before."""
+        return self.connection is not None and self.connection.uses > 1

@@ -25,6 +25,7 @@ _NOT_SENT_ON: Final = HOP_BY_HOP | frozenset(
         b"host",
         b"routing-strategy",
         b"via",
+        b"x-aibrix-priority",
         b"x-aibrix-session-key",
         b"x-forwarded-for",
         b"x-request-id",

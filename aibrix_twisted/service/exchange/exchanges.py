@@ -10,6 +10,7 @@ import orjson
 
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed, TooManyConnections, UnknownPath
@@ -20,10 +21,12 @@ from aibrix_twisted.service.downstream.protocol import DownstreamConnection, Wor
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.admit import coded_body
 from aibrix_twisted.service.exchange.choose import Chooser
+from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.local import Local, allowed, is_local, label_of
 from aibrix_twisted.service.exchange.respond import send_error
 from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.exchange.settle import settle_exchange
+from aibrix_twisted.service.exchange.waiting import Waiting
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.upstream.pool import Pool
@@ -38,9 +41,15 @@ _FIT_ID: Final = re.compile(rb"[!-~]{1,128}")
 _LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
+def _nobody_probes(replica: Replica) -> None:
+    """Until somebody does."""
+
+
 class Exchanges:
     """Opens exchanges and hears of their ends.
 
+    @ivar waiting: exchanges that no replica can take now.
+    @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
     @ivar live: the clients that are connected.
     @ivar under_way: exchanges that are not over.
     @ivar late: counts of what came for a response that had ended, by event.
@@ -64,6 +73,7 @@ class Exchanges:
         @param boot_id: begins the ids of requests whose client chose none.
         @param max_connections: what the process has file descriptors for; the settings may ask for fewer.
         """
+        self.reactor = reactor
         self.seconds: Callable[[], float] = reactor.seconds
         self.wheel = wheel
         self.pool = pool
@@ -76,7 +86,10 @@ class Exchanges:
         self.catalogue = Catalogue(self.fleet, {})
         self._by_address: dict[str, int] = {}
         self._access_log = access_log
-        self._rng = rng
+        self.rng = rng
+        self.suspect: Callable[[Replica], None] = _nobody_probes
+        self.hedges: Hedges | None = None
+        self.waiting = Waiting(reactor, self, settings.queue)
         self._boot_id = boot_id
         self._made = 0
         self._max_connections = max_connections
@@ -87,11 +100,19 @@ class Exchanges:
         self.settings = settings
         self.budget = RetryBudget(settings.retry.budget)
         policies = {model.name: model.policy for model in settings.model if model.policy}
-        self.chooser = Chooser(settings.policy, policies, self._rng)
+        self.chooser = Chooser(settings.policy, policies, self.rng, self.seconds, settings.queue.engine_waiting)
+        self.waiting.configure(settings.queue)
+        if not settings.hedge.enabled:
+            self.hedges = None
+        elif self.hedges is None:
+            self.hedges = Hedges(settings.hedge.budget)
+        else:
+            self.hedges.configure(settings.hedge.budget)
 
     def fleet_is(self, fleet: Fleet, catalogue: Catalogue) -> None:
-        """Take this fleet for exchanges that begin from now on."""
+        """Take this fleet for exchanges that begin from now on, or that wait."""
         self.fleet, self.catalogue = fleet, catalogue
+        self.waiting.stir()
 
     # -- from clients' connections ---------------------------------------------------------------------------
 
@@ -165,6 +186,19 @@ class Exchanges:
         return f"{self._boot_id}-{self._made:x}"
 
     # -- from exchanges --------------------------------------------------------------------------------------
+
+    def count_request(self) -> None:
+        """A request is about to be sent: what is bounded by a share of all of them is told."""
+        now = self.wheel.now
+        self.budget.count_request(now)
+        if self.hedges is not None:
+            self.hedges.count_request(now)
+
+    def left(self, replica: Replica) -> None:
+        """An attempt at it is over: there may be room for another, or nothing there any more."""
+        self.waiting.stir()
+        if replica.health.suspect:
+            self.suspect(replica)
 
     def over(self, exchange: Exchange) -> None:
         """An exchange is over, and settled."""

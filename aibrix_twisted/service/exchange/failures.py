@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from aibrix_twisted.domain.assembly import Ending, Outcome
 from aibrix_twisted.errors import (
     ClientGone,
     EngineMalformed,
     EngineReported,
     GatewayError,
+    NoReplica,
+    QueueFull,
+    QueueTimeout,
     UpstreamBroke,
     UpstreamRefused,
     UpstreamTimeout,
     UpstreamTruncated,
 )
 from aibrix_twisted.interfaces import Payload
+from aibrix_twisted.policy.candidates import Lack
 from aibrix_twisted.policy.retry import Progress
 from aibrix_twisted.wire.error_object import error_event
 
@@ -52,6 +58,30 @@ def error_of(
 
 def _reported(replica: str) -> EngineReported:
     return EngineReported(f"replica {replica} reported an error within its answer")
+
+
+def lack_of(lack: Lack, model: str, waited_s: float) -> GatewayError:
+    """Why no replica can be had, after waiting so long."""
+    after = f", after {waited_s:.1f} s of waiting" if waited_s > 0 else ""
+    if lack is Lack.BUSY:
+        return QueueTimeout(f"all replicas of the model {model!r} are busy{after}", headers=_LATER)
+    if lack is Lack.DOWN:
+        header = (b"x-error-no-model-backends", visible(model))
+        return NoReplica(f"no replica of the model {model!r} is up{after}", headers=(header, *_LATER))
+    return NoReplica(f"no replica of the model {model!r} is left to try", headers=_LATER)
+
+
+def queue_full(model: str) -> GatewayError:
+    """There is no place left to wait in."""
+    return QueueFull(f"too many requests wait already; one more for the model {model!r} cannot", headers=_LATER)
+
+
+_LATER: Final = ((b"retry-after", b"1"),)
+
+
+def visible(name: str) -> bytes:
+    """A model's name as the value of a header; C{true}, as AIBrix says elsewhere, where it cannot be one."""
+    return name.encode() if name.isascii() and name.isprintable() and name.strip() == name and name else b"true"
 
 
 def error_event_of(error: GatewayError) -> bytes:

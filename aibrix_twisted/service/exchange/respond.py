@@ -24,6 +24,9 @@ _NOT_PASSED_ON: Final = HOP_BY_HOP | frozenset(
     }
 )
 
+#: So that nothing between us and the client holds a stream back.
+_STREAM: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
+
 _JSON: Final = (b"content-type", b"application/json")
 
 
@@ -36,11 +39,18 @@ def reply_headers(exchange: Exchange, head: ResponseHead, *, streamed: bool) -> 
     if exchange.edited:
         headers.append((b"x-aibrix-edited", ",".join(exchange.edited).encode()))
     if streamed:
-        if b"cache-control" not in head.fields:
-            headers.append((b"cache-control", b"no-cache"))
-        if b"x-accel-buffering" not in head.fields:
-            headers.append((b"x-accel-buffering", b"no"))
+        headers += [line for line in _STREAM if line[0] not in head.fields]
     return headers
+
+
+#: What a stream that waits for a replica is sent: a comment, which clients pass over (WHATWG HTML §9.2.5).
+PING: Final = b": waiting for a replica\n\n"
+
+
+def begin_pinged(exchange: Exchange, reply: Reply) -> None:
+    """Begin a stream before any replica has it.  Which one will is not known yet, so its head cannot say."""
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), *_STREAM, *_ours(exchange)]
+    reply.begin(200, REASONS[200], headers, PING, length=None)
 
 
 def send_error(error: GatewayError, exchange: Exchange, reply: Reply) -> None:

@@ -1,8 +1,8 @@
 """One exchange from first to last.
 
 admit (what is asked?) -> choose (which replica?) -> dispatch (send it) -> relay (pass the answer on) -> settle.
-An attempt that failed before the client got anything leads back to choose; everything else leads to C{_conclude},
-which is reached once.
+An attempt that failed before the client got anything leads back to choose; where nothing can be chosen now but may be
+soon, the exchange waits; everything else leads to C{_conclude} or C{refuse}, one of which is reached once.
 """
 
 from __future__ import annotations
@@ -12,15 +12,20 @@ from typing import TYPE_CHECKING
 from aibrix_twisted.domain.assembly import Cause, Ending, Outcome
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.errors import ClientGone, Draining, GatewayError, InternalError, NoReplica, UpstreamTimeout
-from aibrix_twisted.policy.retry import Progress, may_repeat
-from aibrix_twisted.service.downstream.reply import Headers, Reply
+from aibrix_twisted.domain.waiting_room import Priority
+from aibrix_twisted.errors import ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
+from aibrix_twisted.policy.candidates import Lack
+from aibrix_twisted.policy.retry import DECLINED, Again, Progress, again, backoff_s
+from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange import admit, dispatch
 from aibrix_twisted.service.exchange.answers import Answer, answer_for
 from aibrix_twisted.service.exchange.attempt import Attempt
-from aibrix_twisted.service.exchange.failures import error_event_of, error_of
+from aibrix_twisted.service.exchange.failures import error_event_of, error_of, lack_of, queue_full
+from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.respond import reply_headers, send_error
 from aibrix_twisted.service.exchange.settle import settle_attempt, settle_exchange
+from aibrix_twisted.service.exchange.waiter import NoPlace, Waiter
+from aibrix_twisted.service.exchange.waiting import priority_of, tenant_of
 from aibrix_twisted.service.wheel import Watched
 from aibrix_twisted.wire.head import RequestHead, ResponseHead
 from aibrix_twisted.wire.routes import Route
@@ -30,27 +35,34 @@ if TYPE_CHECKING:
 
 
 class Run:
-    """Drives one exchange.  The settings and the fleet are those of its beginning."""
+    """Drives one exchange.  The settings are those of its beginning; so is the fleet, until it has to wait."""
 
     __slots__ = (
         "_asked",
         "_attempt",
         "_body",
         "_concluded",
+        "_declined",
+        "_delivered",
         "_exchanges",
         "_fleet",
         "_gone",
         "_head",
+        "_last",
         "_late",
         "_lines",
+        "_lot",
         "_paused",
+        "_priority",
         "_reply",
         "_resumed",
+        "_rival",
         "_route",
         "_settings",
         "_slot",
         "_total_s",
         "_tried",
+        "_waiter",
         "exchange",
     )
 
@@ -63,8 +75,15 @@ class Run:
         self._head = head
         self._reply = reply
         self._attempt: Attempt | None = None
+        self._rival: Attempt | None = None
         self._body = b""
-        self._tried: list[Replica] = []
+        self._lot = 0.0
+        self._priority = Priority.NORMAL
+        self._tried: dict[Replica, int] = {}
+        self._last: tuple[Attempt, Ending, Progress] | None = None
+        self._declined: tuple[Attempt, Ending, Progress] | None = None
+        self._delivered = False
+        self._waiter: Waiter | None = None
         self._total_s = self._settings.timeouts.total
         self._late: GatewayError | None = None
         self._paused = False
@@ -85,43 +104,108 @@ class Run:
             self._asked = asked = admit.read(self._route, head, body)
             exchange.stream = asked.stream
             self._total_s = admit.total_timeout(head, self._total_s)
-            exchange.model = model = admit.model_of(asked, self._fleet)
-            exchange.policy = exchanges.chooser.policy_for(model, head.fields.get(b"routing-strategy"))
+            self._priority = priority_of(head)
+            self._lot = exchanges.rng.random() if self._fleet.models else 0.0
+            self._resolve()
         except GatewayError as error:
             self.refuse(error)
             return
-        exchanges.budget.count_request(exchanges.wheel.now)
+        exchanges.count_request()
         self._lines = dispatch.sent_on(head, exchange.client, exchange.id)
-        self._choose(None)
+        if exchanges.waiting.ahead(exchange.model or asked.model):
+            self._wait(Lack.BUSY if exchange.model else Lack.DOWN)
+        else:
+            self._choose()
+
+    def _resolve(self) -> None:
+        """Which model is it?  Left open while some replica has not said yet what it serves.
+
+        @raise GatewayError: none that there is; or the policy that is asked for is none.
+        """
+        exchange = self.exchange
+        model = admit.model_of(self._asked, self._fleet, self._lot)
+        if model is not None:
+            exchange.policy = self._exchanges.chooser.policy_for(model, self._head.fields.get(b"routing-strategy"))
+            exchange.model = model
 
     # -- choose, dispatch ------------------------------------------------------------------------------------
 
-    def _choose(self, failed: GatewayError | None) -> None:
-        """Try a replica that was not tried; where none is left, the answer is C{failed}."""
-        exchanges, exchange = self._exchanges, self.exchange
-        replica = exchanges.chooser.choose(exchange.policy, exchange.model, self._fleet, self._tried)
-        if replica is None:
-            self.refuse(failed or NoReplica(f"no replica of the model {exchange.model!r} is left to try"))
+    def _choose(self) -> None:
+        """Try a replica, wait for one, or say why not."""
+        exchange = self.exchange
+        if not exchange.model:
+            self._wait(Lack.DOWN)  # some replica has yet to say what it serves
             return
-        self._tried.append(replica)
-        self._dispatch(replica, reuse=not self._asked.stateful)
+        chooser = self._exchanges.chooser
+        found = chooser.choose(exchange.policy, exchange.model, self._fleet, self._tried)
+        if found is Lack.DOWN or found is Lack.TRIED:
+            for model in self._fleet.fallbacks(exchange.model):
+                other = chooser.choose(exchange.policy, model, self._fleet, self._tried)
+                if isinstance(other, Replica):
+                    exchange.model, found = model, other
+                    break
+        if isinstance(found, Replica):
+            self._tried[found] = found.health.rises
+            self._dispatch(found, reuse=not self._asked.stateful)
+        elif found is Lack.TRIED:
+            self._give_up(found)
+        else:
+            self._wait(found)
 
     def _dispatch(self, replica: Replica, *, reuse: bool) -> None:
+        """Send the request; beside an attempt that is under way, as its rival."""
         exchanges, exchange = self._exchanges, self.exchange
         exchange.replica = replica.name
-        body, exchange.edited, withhold = dispatch.edited_body(
+        body, edited, withhold = dispatch.edited_body(
             self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica
         )
-        self._attempt = attempt = Attempt(
-            self, replica, exchange.model, exchanges.pool, exchanges.wheel, exchanges.late
-        )
-        attempt.withhold_usage = withhold
+        attempt = Attempt(self, replica, exchange.model, exchanges.pool, exchanges.wheel, exchanges.late)
+        attempt.edited, attempt.withhold_usage = edited, withhold
+        if self._attempt is None:
+            self._attempt = attempt
+        else:
+            self._rival = attempt
         head = dispatch.request_head(replica, self._head, self._lines, len(body))
         attempt.send(head, body, self._settings.timeouts.connect, reuse=reuse)
 
     def attempt_sent(self) -> None:
         """The request is on its way; a refused connect does not come here, and is not counted."""
         self.exchange.attempts += 1
+
+    # -- wait ------------------------------------------------------------------------------------------------
+
+    def _waits(self) -> Waiter:
+        waiter = self._waiter
+        if waiter is None:
+            exchange, settings = self.exchange, self._settings
+            tenant = tenant_of(self._head, exchange.client, trust_user=settings.auth.trust_user_header)
+            waiter = self._waiter = Waiter(self, self._exchanges, settings, exchange, self._priority, tenant)
+        return waiter
+
+    def _wait(self, lack: Lack) -> None:
+        """Nothing can take it now, but something may be able to soon."""
+        no_place = self._waits().wait(lack, self.exchange.model or self._asked.model, len(self._body))
+        if no_place is not None:
+            self._give_up(Lack.TRIED if lack is Lack.SUSPECT else lack, full=no_place is NoPlace.FULL)
+
+    def go_on(self) -> None:
+        """It has waited; look again at the fleet as it is now."""
+        self._fleet = self._exchanges.fleet
+        try:
+            if self.exchange.model not in self._fleet.by_model:
+                self._resolve()
+        except GatewayError as error:
+            self.refuse(error)
+            return
+        self._choose()
+
+    def _check_waiting(self, now: float, waiter: Waiter) -> None:
+        if waiter.is_late(now):
+            self._give_up(waiter.lack or Lack.TRIED)
+            return
+        wanted = self._fleet.models.get(self.exchange.model)
+        if wanted is not None and wanted.ping and self._asked.stream:
+            waiter.ping(now, wanted.ping, self._reply)
 
     # -- relay -----------------------------------------------------------------------------------------------
 
@@ -132,7 +216,7 @@ class Run:
             self._asked,
             attempt.replica,
             self._reply,
-            self._headers,
+            attempt.begins,
             withhold_usage=attempt.withhold_usage,
             max_bytes=self._settings.limits.answer_bytes,
         )
@@ -140,11 +224,36 @@ class Run:
             answer.detach()
         return answer
 
-    def _headers(self, head: ResponseHead, streamed: bool) -> Headers:
-        """The reply's headers, made when its head is about to go out."""
-        self.exchange.stamps.first_byte = self._exchanges.seconds()
-        self._body = b""  # from here on it cannot be sent again
-        return reply_headers(self.exchange, head, streamed=streamed)
+    def answer_begins(
+        self, attempt: Attempt, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None
+    ) -> None:
+        """The client gets the first of it: from here on it cannot be had from elsewhere."""
+        exchange, reply = self.exchange, self._reply
+        exchange.stamps.first_byte = self._exchanges.seconds()
+        self._delivered = True
+        if self._exchanges.hedges is not None:
+            self._won(attempt)
+        self._body = b""
+        exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
+        if not reply.begun:
+            headers = reply_headers(exchange, head, streamed=streamed)
+            reply.begin(head.status, head.reason, headers, data, length=length)
+        elif data:
+            reply.write(data)
+
+    def _won(self, attempt: Attempt) -> None:
+        """Of two attempts this one is the first: the other is cancelled."""
+        hedges, exchange = self._exchanges.hedges, self.exchange
+        if hedges is not None and exchange.stream and exchange.stamps.ttft_s is not None:
+            hedges.began(exchange.model, exchange.bytes_in, exchange.stamps.ttft_s - exchange.queued_s)
+        rival, self._rival = self._rival, None
+        if rival is None or hedges is None:
+            return
+        loser = self._attempt if attempt is rival else rival
+        self._attempt = attempt
+        hedges.outcomes["won" if attempt is rival else "lost"] += 1
+        if loser is not None:
+            loser.end(Cause.CLIENT_GONE)
 
     def pause(self) -> None:
         """The client does not keep up: neither shall the engine."""
@@ -163,34 +272,66 @@ class Run:
 
     def attempt_over(self, attempt: Attempt, ending: Ending) -> None:
         """An attempt ended: once more, or that was it."""
-        progress = attempt.progress
-        again = attempt.died_unheard_on_reuse and self._settings.retry.resend_reused
-        settle_attempt(attempt, ending, self._exchanges.pool, self._exchanges.metrics)
-        self._attempt = None
-        if self._reply.begun:
-            progress = Progress.DELIVERED
-        stateful = self._asked.stateful
-        if not self._gone and may_repeat(progress, ending.outcome, stateful=stateful):
-            if again:
-                self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
-                self._dispatch(attempt.replica, reuse=False)
-                return
-            if self._may_retry(progress):
-                self._choose(error_of(ending, attempt.replica.name, attempt.fault, progress, self._late))
-                return
-        self._conclude(attempt, ending, progress)
+        exchanges, progress = self._exchanges, attempt.progress
+        decision = Again.NO
+        if not self._gone:
+            progress = Progress.DELIVERED if self._delivered else progress
+            decision = again(
+                progress, ending.outcome, attempt.status, stateful=self._asked.stateful, reused=attempt.reused
+            )
+        settle_attempt(attempt, ending, exchanges)
+        if attempt is not self._attempt and attempt is not self._rival:
+            return  # it came second
+        if attempt is self._attempt:
+            self._attempt, self._rival = self._rival, None
+        else:
+            self._rival = None
+        if self._attempt is not None and not self._delivered:
+            return  # the other one may still do
+        if decision is Again.RESEND and self._settings.retry.resend_reused:
+            self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
+            self._dispatch(attempt.replica, reuse=False)
+        elif decision is Again.NO or not self._may_retry(decision):
+            self._conclude(attempt, ending, progress)
+        else:
+            self._last = (attempt, ending, progress)
+            if attempt.status in DECLINED:
+                self._declined = self._last
+            self._try_again(decision)
 
-    def _may_retry(self, progress: Progress) -> bool:
-        """A refused connect sent nothing; the rest is bounded by number and by budget."""
-        if progress is Progress.NOTHING_SENT:
+    def _may_retry(self, decision: Again) -> bool:
+        """What was sent nothing is free; the rest is bounded by number and by budget."""
+        if decision is Again.ELSEWHERE:
             return True
         exchanges = self._exchanges
         return self.exchange.attempts < self._settings.retry.attempts and exchanges.budget.take(exchanges.wheel.now)
+
+    def _try_again(self, decision: Again) -> None:
+        """At once where nothing was sent, or where nobody is left to be spared; else after a while."""
+        exchanges, exchange, retry = self._exchanges, self.exchange, self._settings.retry
+        left = exchanges.chooser.candidates(exchange.model, self._fleet, self._tried)
+        if decision is Again.ELSEWHERE or not retry.backoff or isinstance(left, Lack):
+            self._choose()
+        else:
+            delay = backoff_s(exchange.attempts, retry.backoff, retry.backoff_max, exchanges.rng.random())
+            self._waits().pause(delay)
+
+    def _give_up(self, lack: Lack, *, full: bool = False) -> None:
+        """No replica can be had: the client gets what an engine said last, or why there is none."""
+        if self._declined is not None:
+            self._conclude(*self._declined)
+        elif self._last is not None and lack is Lack.TRIED:
+            self._conclude(*self._last)
+        else:
+            model = self.exchange.model or self._asked.model
+            waited = self._waiter.waited_s if self._waiter is not None else 0.0
+            self.refuse(queue_full(model) if full else lack_of(lack, model, waited))
 
     def _conclude(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
         exchange, reply, answer = self.exchange, self._reply, attempt.answer
         self._concluded = True
         exchange.cause, exchange.outcome = ending.cause, ending.outcome
+        exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
         if self._gone:
             exchange.outcome = Outcome.ABANDONED
@@ -206,7 +347,8 @@ class Run:
         elif ending.framed_whole and answer is not None:
             answer.finish()
         elif reply.begun:
-            streamed = answer is not None and answer.streamed
+            pinged = self._waiter is not None and self._waiter.pinged_at is not None
+            streamed = pinged or (answer is not None and answer.streamed)
             reply.cut(error_event_of(error) if streamed and error is not None else b"")
         else:
             send_error(error or InternalError("the attempt ended without a reason"), exchange, reply)
@@ -214,24 +356,35 @@ class Run:
 
     def refuse(self, error: GatewayError) -> None:
         """The gateway's own answer: an error object."""
-        if not self._concluded:
-            self._concluded = True
-            self.exchange.error, self.exchange.reason = error.error_type, str(error)
+        if self._concluded:
+            return
+        self._concluded = True
+        if self._waiter is not None:
+            self._waiter.stop()
+        self.exchange.error, self.exchange.reason = error.error_type, str(error)
+        if self._reply.begun:
+            self._reply.cut(error_event_of(error))
+        else:
             send_error(error, self.exchange, self._reply)
-            self._settle()
+        self._settle()
 
     def client_gone(self) -> None:
         """The client left.  The engine's work is cancelled, or read to its end where the replica wants that."""
         if self._concluded:
             return
         self._gone = True
-        attempt = self._attempt
-        if attempt is None:  # its request was still being read
+        attempt, rival = self._attempt, self._rival
+        if attempt is None:  # its request was still being read, or it waited
             self._concluded = True
+            if self._waiter is not None:
+                self._waiter.stop()
             self.exchange.cause, self.exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
             self.exchange.error = ClientGone.error_type
             self._settle()
-        elif attempt.replica.drains and attempt.sent is not None:
+            return
+        if rival is not None:
+            rival.end(Cause.CLIENT_GONE)
+        if attempt.replica.drains and attempt.sent is not None:
             self._slot = self._exchanges.wheel.join(self)
             if attempt.answer is not None:
                 attempt.answer.detach()
@@ -243,28 +396,48 @@ class Run:
     def check(self, now: float) -> None:
         """From the wheel, by way of the client's connection, or directly once the client is gone."""
         attempt, timeouts = self._attempt, self._settings.timeouts
-        if attempt is None:
-            return
         if self._total_s and now - self.exchange.stamps.accepted > self._total_s:
-            late = f"the answer was not whole within {self._total_s:g} s"
+            self._expire(UpstreamTimeout(f"the answer was not whole within {self._total_s:g} s"))
+        elif attempt is None:
+            if self._waiter is not None:
+                self._check_waiting(now, self._waiter)
         elif attempt.heard is None:
-            if attempt.sent is None or now - attempt.sent <= timeouts.first_byte:
+            if attempt.sent is None:
                 return
-            late = f"no answer began within {timeouts.first_byte:g} s"
-        elif self._paused or now - max(attempt.heard, self._resumed) <= timeouts.stall:
+            if now - attempt.sent > timeouts.first_byte:
+                self._too_late(attempt, f"no answer began within {timeouts.first_byte:g} s")
+            elif self._exchanges.hedges is not None and self.exchange.stream and self._rival is None:
+                self._hedge(now, attempt, self._exchanges.hedges)
+        elif not self._paused and now - max(attempt.heard, self._resumed) > timeouts.stall:
+            self._too_late(attempt, f"nothing came for {timeouts.stall:g} s")
+
+    def _too_late(self, attempt: Attempt, why: str) -> None:
+        """A deadline passed that is the replica's to keep."""
+        attempt.fault = why
+        self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
+
+    def _hedge(self, now: float, attempt: Attempt, hedges: Hedges) -> None:
+        """Where the attempt is late, and a replica has nothing to do: a second one beside it."""
+        late = hedges.late_after_s(self.exchange.model, self.exchange.bytes_in)
+        if late is None or attempt.sent is None or now - attempt.sent <= late or self._asked.stateful or self._gone:
             return
-        else:
-            late = f"nothing came for {timeouts.stall:g} s"
-        self._late = UpstreamTimeout(f"replica {attempt.replica.name}: {late}")
-        attempt.end(Cause.DEADLINE)
+        replica = self._exchanges.chooser.free(self.exchange.model, self._fleet, self._tried)
+        if replica is not None and hedges.take(now):
+            self._tried[replica] = replica.health.rises
+            self._dispatch(replica, reuse=True)
 
     def expire(self, reason: str) -> None:
         """The gateway stops and has waited long enough."""
-        self._late = Draining(reason)
-        if self._attempt is None:
-            self.refuse(self._late)
-        else:
+        self._expire(Draining(reason))
+
+    def _expire(self, late: GatewayError) -> None:
+        self._late = late
+        if self._rival is not None:
+            self._rival.end(Cause.DEADLINE)
+        if self._attempt is not None:
             self._attempt.end(Cause.DEADLINE)
+        elif not self._gone:
+            self.refuse(late)
 
     # -- settle ----------------------------------------------------------------------------------------------
 

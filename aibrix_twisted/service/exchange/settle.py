@@ -10,25 +10,26 @@ from aibrix_twisted.errors import ClientGone
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.answers import StreamAnswer
 from aibrix_twisted.service.exchange.attempt import Attempt
-from aibrix_twisted.service.telemetry.metrics import Metrics
-from aibrix_twisted.service.upstream.pool import Pool
+from aibrix_twisted.service.exchange.evidence import weigh
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.exchange.exchanges import Exchanges
 
 
-def settle_attempt(attempt: Attempt, ending: Ending, pool: Pool, metrics: Metrics) -> None:
+def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> None:
     """The lease goes back, the connection goes back or is closed, and what was learned of the replica is kept."""
     replica = attempt.replica
     attempt.lease.release()
+    weigh(attempt, ending, exchanges.wheel.now, exchanges.rng)
     connection, attempt.connection = attempt.connection, None
     if connection is not None:
-        pool.give_back(connection)
+        exchanges.pool.give_back(connection)
     if isinstance(attempt.answer, StreamAnswer) and attempt.answer.saw_done:
         replica.seen_done = True
     if attempt.fault:
         replica.last_error = attempt.fault
-    metrics.attempts[replica.name, ending.outcome.value] += 1
+    exchanges.metrics.attempts[replica.name, ending.outcome.value] += 1
+    exchanges.left(replica)
 
 
 def settle_exchange(exchange: Exchange, reply: Reply, exchanges: Exchanges) -> None:

@@ -4,10 +4,11 @@ around each protocol: it would cost a call for every chunk that passes."""
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
+from twisted.internet.error import TimeoutError
 from twisted.internet.interfaces import IAddress, IConnector, IHostResolution, IResolutionReceiver
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
@@ -31,7 +32,18 @@ class _OneConnection(ClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The next address, if there is one."""
-        self._attempt.refused(reason.getErrorMessage())
+        self._attempt.refused(reason.getErrorMessage(), late=reason.check(TimeoutError) is not None)
+
+
+class Failed(Protocol):
+    """Told that there is no connection."""
+
+    def __call__(self, why: str, *, refused: bool) -> None:
+        """
+        @param why: for people.
+        @param refused: nothing listens there; else it may be that it is only slow.
+        """
+        ...
 
 
 @implementer(IResolutionReceiver)
@@ -46,7 +58,7 @@ class Connecting:
         timeout_s: float,
         make: Callable[[Callable[[UpstreamConnection], None]], UpstreamConnection],
         connected: Callable[[UpstreamConnection], None],
-        failed: Callable[[str], None],
+        failed: Failed,
     ) -> None:
         self._reactor = reactor
         self._host, self._port, self._timeout_s = host, port, timeout_s
@@ -56,6 +68,7 @@ class Connecting:
         self._connector: IConnector | None = None
         self._resolution: IHostResolution | None = None
         self._over = False
+        self._late = False
 
     def start(self) -> None:
         """Begin.  C{failed} may be called beneath this frame."""
@@ -94,16 +107,20 @@ class Connecting:
             self._over = True
             self._connected(connection)
 
-    def refused(self, why: str) -> None:
-        """From the factory."""
+    def refused(self, why: str, *, late: bool) -> None:
+        """From the factory.
+
+        @param late: it did not answer at all.
+        """
         if not self._over:
             self._why = why
+            self._late = self._late or late
             self._next()
 
     def _next(self) -> None:
         if not self._addresses:
             self._over = True
-            self._failed(self._why)
+            self._failed(self._why, refused=not self._late)
             return
         address = self._addresses.pop(0)
         factory = _OneConnection(self, self._make(self.made))

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.service.upstream.connect import Connecting
+from aibrix_twisted.service.upstream.connect import Connecting, Failed
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
 from aibrix_twisted.service.wheel import Wheel
 
@@ -54,7 +54,7 @@ class Pool:
         replica: Replica,
         timeout_s: float,
         connected: Callable[[UpstreamConnection], None],
-        failed: Callable[[str], None],
+        failed: Failed,
     ) -> Connecting:
         """Open a new one; C{start()} what is returned."""
         key = (replica.host, replica.port)

@@ -29,7 +29,7 @@ class ConnectingTests(SynchronousTestCase):
         self.reactor: Any = MemoryReactor()
         self.reactor.nameResolver = self
         self.resolved: Any = None
-        self.outcomes: list[object] = []
+        self.outcomes: list[Any] = []
         connecting = Connecting(
             self.reactor,
             host,
@@ -37,7 +37,7 @@ class ConnectingTests(SynchronousTestCase):
             2.0,
             lambda made: UpstreamConnection(self, ("x", 1), made),
             self.outcomes.append,
-            self.outcomes.append,
+            lambda why, *, refused: self.outcomes.append((why, refused)),
         )
         connecting.start()
         return connecting
@@ -81,7 +81,18 @@ class ConnectingTests(SynchronousTestCase):
         """Said so."""
         self.begin("gpu0")
         self.resolved.resolutionComplete()
-        self.assertEqual(self.outcomes, ["gpu0 has no address"])
+        self.assertEqual(self.outcomes, [("gpu0 has no address", True)])
+
+    def test_late_is_not_refused(self) -> None:
+        """One address that does not answer at all, and it may be that the host is only slow."""
+        for first, second, refused in ((True, False, False), (False, True, False), (False, False, True)):
+            self.begin("gpu0")
+            for number in range(2):
+                self.resolved.addressResolved(IPv4Address("TCP", f"192.0.2.{number}", 1))
+            self.resolved.resolutionComplete()
+            for late in (first, second):
+                self.reactor.connects[-1].refused(late=late)
+            self.assertEqual([outcome[1] for outcome in self.outcomes], [refused])
 
     def test_cancelled_in_every_state(self) -> None:
         """While the name is asked for, while it connects, and afterwards: no outcome follows."""
