@@ -40,7 +40,7 @@ _Replicas = tuple[ReplicaSettings, ...]
 class DnsSource:
     """Publishes the replicas that DNS has under a name.
 
-    @ivar name: for people.
+    @ivar name: for people; with the port, for a host may be named once for each engine that it runs.
     @ivar problem: why the list may not be what DNS has now; empty: it is.
     """
 
@@ -49,7 +49,7 @@ class DnsSource:
         @param resolver: an L{IResolver<twisted.internet.interfaces.IResolver>}; C{None}: one for the settings' servers.
         @raise ValueError: the name or a server in the settings is none.
         """
-        self.name = f"dns {settings.name}"
+        self.name = f"dns {settings.name}:{settings.port}" if settings.kind == "host" else f"dns {settings.name}"
         self.problem = ""
         self._settings = settings
         self._asked_name = dns_name(settings.name)

@@ -65,7 +65,7 @@ class HostTests(Sources):
     def test_it_is_a_source(self) -> None:
         """As the fleet wants one."""
         source: ReplicaSource = self.begin(DnsSettings(name="gpu"), a("gpu", "10.0.0.1"))
-        self.assertEqual((source.name, source.problem), ("dns gpu", ""))
+        self.assertEqual((source.name, source.problem), ("dns gpu:8000", ""))
 
     def test_every_address_is_a_replica(self) -> None:
         """With what the settings say of each."""
@@ -101,7 +101,7 @@ class HostTests(Sources):
         self.assertEqual(len(self.published), 1)
         self.after(60, a("gpu", "10.0.0.2"), a("gpu", "10.0.0.3"))
         self.assertEqual(self.names, ["10.0.0.2:8000", "10.0.0.3:8000"])
-        self.assertEqual([text for _, text in self.logged], ["dns gpu has 2 replicas"] * 2)
+        self.assertEqual([text for _, text in self.logged], ["dns gpu:8000 has 2 replicas"] * 2)
 
     def test_bounds_of_the_time(self) -> None:
         """Neither at once again, nor never."""
@@ -117,7 +117,7 @@ class HostTests(Sources):
         self.zone.faults = {"gpu": DNSServerError()}
         self.clock.pump([60.0] * 100)
         self.assertEqual((len(self.published), self.source.problem), (1, "gpu A: the server failed"))
-        self.assertEqual(self.logged, [(LogLevel.warn, "dns gpu: gpu A: the server failed")])
+        self.assertEqual(self.logged, [(LogLevel.warn, "dns gpu:8000: gpu A: the server failed")])
         self.zone.faults = {}
         self.after(RETRY_S, a("gpu", "10.0.0.2"))
         self.assertEqual((self.names, self.source.problem), (["10.0.0.2:8000"], ""))
