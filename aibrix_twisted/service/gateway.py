@@ -18,8 +18,11 @@ from twisted.logger import Logger
 
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
+from aibrix_twisted.service.admin.documents import Denied
+from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.site import admin_site
 from aibrix_twisted.service.config.load import ConfigError, Source
+from aibrix_twisted.service.config.replicas import key_of
 from aibrix_twisted.service.discovery.discovery import Discovery
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
@@ -94,6 +97,8 @@ class Gateway(MultiService):
         self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng)
         self._discovery.configure(self._with_extra(settings))
         self.exchanges.suspect = self._discovery.keeper.suspect
+        self.desk = FleetDesk(self._discovery, reactor.seconds)
+        self._admin_token = _token_of(settings)
         self._listeners = MultiService()
         for endpoint in settings.listen:
             listener(endpoint, ClientFactory(self.exchanges), reactor=reactor).setServiceParent(self._listeners)
@@ -118,6 +123,11 @@ class Gateway(MultiService):
         """Connections to replicas that are open."""
         idle = self.pool.idle
         return {"idle": idle, "busy": self.pool.open - idle}
+
+    @property
+    def admin_token(self) -> str:
+        """What changes from other hosts need; empty: they are refused."""
+        return self._admin_token
 
     def readiness(self) -> tuple[bool, bytes]:
         """Whether requests can be served, and why not."""
@@ -153,16 +163,32 @@ class Gateway(MultiService):
     def reload(self) -> None:
         """Re-read the settings and take them, or keep those there are and say why."""
         try:
-            settings = self._source.load()
+            self._reload()
         except ConfigError as error:
             self.metrics.reloads["refused",] += 1
             for problem in error.problems:
                 _log.error("not reloaded: {problem}", problem=problem)
-            return
+
+    def reload_for_api(self) -> dict[str, Any]:
+        """The same, told to whoever asked.
+
+        @raise Denied: the settings cannot be used; nothing has changed.
+        """
+        try:
+            self._reload()
+        except ConfigError as error:
+            self.metrics.reloads["refused",] += 1
+            message = f"not reloaded: {len(error.problems)} problems"
+            raise Denied(422, message, "invalid_configuration", error.problems) from None
+        return {"status": "reloaded", "replicas": len(self.exchanges.fleet.replicas)}
+
+    def _reload(self) -> None:
+        settings = self._source.load()
         for name in ("listen", "admin"):
             if getattr(settings, name) != getattr(self.settings, name):
                 _log.warn("{name} has changed: that takes effect at the next start", name=name)
         self.settings = settings
+        self._admin_token = _token_of(settings)
         self.exchanges.configure(settings)
         self._discovery.configure(self._with_extra(settings))
         self._access_log.reopen(settings.access_log.path)
@@ -206,5 +232,24 @@ class Gateway(MultiService):
             await deferLater(self._reactor, DRAIN_LOOK_S)
         return True
 
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait for a replica, by model."""
+        return self.exchanges.waiting.by_model
+
+    @property
+    def hedges(self) -> dict[str, int]:
+        """Second attempts, by outcome."""
+        return self.metrics.hedges
+
+    @property
+    def now(self) -> float:
+        """By the clock that engines' loads are stamped with, in seconds."""
+        return float(self._reactor.seconds())
+
     def _with_extra(self, settings: Settings) -> Settings:
         return dataclasses.replace(settings, replica=settings.replica + self._extra)
+
+
+def _token_of(settings: Settings) -> str:
+    return key_of(settings.admin_auth.token_file) if settings.admin_auth.token_file else ""

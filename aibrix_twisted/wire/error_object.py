@@ -21,13 +21,17 @@ def type_of(status: int) -> str:
     return _TYPES.get(status) or ("api_error" if status >= 500 else "invalid_request_error")
 
 
-def error_body(message: str, status: int, param: str | None, code: str | None) -> bytes:
-    """The whole document.
+def error_object(message: str, status: int, param: str | None, code: str | None) -> dict[str, str | None]:
+    """What is in C{error}.
 
     @param param: the key of the request that is at fault, where one is.
     """
-    error = {"message": message, "type": type_of(status), "param": param, "code": code}
-    return orjson.dumps({"error": error})
+    return {"message": message, "type": type_of(status), "param": param, "code": code}
+
+
+def error_body(message: str, status: int, param: str | None, code: str | None) -> bytes:
+    """The whole document."""
+    return orjson.dumps({"error": error_object(message, status, param, code)})
 
 
 def error_event(message: str, status: int, param: str | None, code: str | None) -> bytes:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import orjson
 from prometheus_client.exposition import choose_encoder
@@ -12,8 +12,7 @@ from prometheus_client.registry import CollectorRegistry
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
-from aibrix_twisted.domain.fleet import Fleet
-from aibrix_twisted.wire.error_object import error_body
+from aibrix_twisted.wire.error_object import error_object
 
 JSON: Final = "application/json"
 
@@ -27,55 +26,79 @@ class Document:
     status: int = 200
 
 
+class Denied(Exception):
+    """What was asked is not done.
+
+    @ivar code: OpenAI's C{code}.
+    @ivar problems: one line each, where there are several.
+    """
+
+    def __init__(self, status: int, message: str, code: str, problems: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.problems = list(problems)
+
+
+Make = Callable[[Request], Document]
+
+
 class Page(Resource):
-    """A path that is read with GET or HEAD."""
+    """A path, and what its methods do."""
 
     isLeaf = True
 
-    def __init__(self, make: Callable[[Request], Document]) -> None:
+    def __init__(self, makers: Mapping[bytes, Make], guard: Callable[[Request], None]) -> None:
+        """
+        @param makers: by method; HEAD is GET without a body.
+        @param guard: asked before every method but GET and HEAD; raises L{Denied}.
+        """
         super().__init__()
-        self._make = make
+        self._makers = dict(makers)
+        if b"GET" in self._makers:
+            self._makers[b"HEAD"] = self._makers[b"GET"]
+        self._guard = guard
 
     def render(self, request: Request) -> bytes:
-        """Make the document, or say that it is only read."""
-        if request.method in (b"GET", b"HEAD"):
-            document = self._make(request)
-        else:
-            request.setHeader("allow", "GET, HEAD")
-            method = request.method.decode("latin-1")
-            document = error_document(405, f"this path takes GET, not {method}", "method_not_allowed")
+        """Do it, or say why not."""
+        try:
+            document = self._answer(request)
+        except Denied as denied:
+            document = error_document(denied.status, str(denied), denied.code, denied.problems)
+            if denied.status == 401:
+                request.setHeader("www-authenticate", "Bearer")
         request.setResponseCode(document.status)
         request.setHeader("content-type", document.content_type)
         request.setHeader("content-length", str(len(document.body)))
         request.setHeader("cache-control", "no-store")
         return b"" if request.method == b"HEAD" else document.body
 
+    def _answer(self, request: Request) -> Document:
+        make = self._makers.get(request.method)
+        if make is None:
+            allowed = b", ".join(self._makers).decode()
+            request.setHeader("allow", allowed)
+            method = request.method.decode("latin-1")
+            raise Denied(405, f"this path takes {allowed}, not {method}", "method_not_allowed")
+        if request.method not in (b"GET", b"HEAD"):
+            self._guard(request)
+        return make(request)
 
-def error_document(status: int, message: str, code: str) -> Document:
-    """OpenAI's error object, here too."""
-    return Document(error_body(message, status, None, code), status=status)
+
+def json_document(value: object, status: int = 200) -> Document:
+    """Anything that JSON can say."""
+    return Document(orjson.dumps(value), status=status)
+
+
+def error_document(status: int, message: str, code: str, problems: Sequence[str] = ()) -> Document:
+    """OpenAI's error object, here too; with C{problems} beside it where there are several."""
+    value: dict[str, object] = {"error": error_object(message, status, None, code)}
+    if problems:
+        value["problems"] = list(problems)
+    return json_document(value, status)
 
 
 def metrics_document(request: Request, registry: CollectorRegistry) -> Document:
     """All metrics, in the format that the scraper prefers."""
     encode, content_type = choose_encoder(request.getHeader("accept") or "")
     return Document(encode(registry), content_type)
-
-
-def replicas_document(fleet: Fleet) -> Document:
-    """What is known of each replica."""
-    return Document(orjson.dumps({"replicas": [_replica_facts(replica) for replica in fleet.replicas]}))
-
-
-def _replica_facts(replica: Any) -> dict[str, Any]:
-    return {
-        "name": replica.name,
-        "url": replica.url,
-        "engine": replica.engine or None,
-        "models": replica.models,
-        "up": replica.up,
-        "in_flight": replica.load.in_flight,
-        "leased": replica.load.leased,
-        "labels": replica.labels,
-        "last_error": replica.last_error or None,
-    }

@@ -16,6 +16,7 @@ from aibrix_twisted.service.config.locate import Lines, dotted
 from aibrix_twisted.service.config.locate import Path as Place
 from aibrix_twisted.service.config.replicas import (
     ConfigError,
+    key_faults,
     key_of,
     located,
     named,
@@ -80,6 +81,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, replica in enumerate(settings.replica):
         yield from replica_faults(("replica", index), replica, names)
     yield from _model_faults(settings.model)
+    yield from key_faults(("admin_auth", "token_file"), settings.admin_auth.token_file)
 
 
 def _endpoint_fault(place: Place, endpoint: str) -> Iterator[tuple[Place, str]]:
@@ -112,3 +114,5 @@ def _model_faults(models: Sequence[ModelSettings]) -> Iterator[tuple[Place, str]
                 yield ("model", index, "aliases"), f"found {alias!r}, which is an alias of {taken!r} already"
             elif alias in names:
                 yield ("model", index, "aliases"), f"found {alias!r}, which is the name of a model"
+        if model.name in model.fallbacks:
+            yield ("model", index, "fallbacks"), f"found {model.name!r} itself, expected other models"

@@ -157,11 +157,16 @@ def replica_faults(place: Place, replica: ReplicaSettings, names: set[str]) -> I
     elif replica.name and not (replica.name.isascii() and replica.name.isprintable() and " " not in replica.name):
         yield (*place, "name"), f"found {replica.name!r}, expected visible ASCII characters"
     names.add(replica.name)
-    if replica.api_key_file:
+    yield from key_faults((*place, "api_key_file"), replica.api_key_file)
+
+
+def key_faults(place: Place, path: str) -> Iterator[tuple[Place, str]]:
+    """What is wrong with a file that a key is to be in; no path, no fault."""
+    if path:
         try:
-            key_of(replica.api_key_file)
+            key_of(path)
         except (OSError, ValueError) as error:
-            yield (*place, "api_key_file"), f"found {replica.api_key_file!r}, expected a file with a key ({error})"
+            yield place, f"found {path!r}, expected a file with a key ({error})"
 
 
 def key_of(path: str) -> str:

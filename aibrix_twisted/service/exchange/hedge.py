@@ -20,15 +20,11 @@ _LATE: Final = 0.95
 
 
 class Hedges:
-    """When to hedge.
-
-    @ivar outcomes: what became of second attempts, by C{won} and C{lost}.
-    """
+    """When to hedge."""
 
     def __init__(self, share: float) -> None:
         self._budget = RetryBudget(share, floor=0)
         self._times: dict[tuple[str, int], deque[float]] = {}
-        self.outcomes = {"won": 0, "lost": 0}
 
     def configure(self, share: float) -> None:
         """Take this share of all requests."""

@@ -251,7 +251,7 @@ class Run:
             return
         loser = self._attempt if attempt is rival else rival
         self._attempt = attempt
-        hedges.outcomes["won" if attempt is rival else "lost"] += 1
+        self._exchanges.metrics.hedges["won" if attempt is rival else "lost"] += 1
         if loser is not None:
             loser.end(Cause.CLIENT_GONE)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from aibrix_twisted.domain.settings import QueueSettings
 from aibrix_twisted.domain.waiting_room import Priority, Ticket, WaitingRoom
 from aibrix_twisted.errors import MalformedRequest
+from aibrix_twisted.service.telemetry.metrics import OTHER
 from aibrix_twisted.wire.head import RequestHead
 
 if TYPE_CHECKING:
@@ -30,6 +31,15 @@ class Waiting:
         self.room: WaitingRoom[Waiter] = WaitingRoom(settings.max_requests, settings.max_bytes)
         self._stirred = False
         exchanges.wheel.join(self)
+
+    @property
+    def by_model(self) -> dict[str, int]:
+        """How many wait for each model that is served or configured; the others together are C{other}."""
+        fleet, counts = self._exchanges.fleet, dict[str, int]()
+        for model in self.room.models:
+            known = model if model in fleet.by_model or model in fleet.models else OTHER
+            counts[known] = counts.get(known, 0) + self.room.waiting_for(model)
+        return counts
 
     def configure(self, settings: QueueSettings) -> None:
         """Take these bounds."""

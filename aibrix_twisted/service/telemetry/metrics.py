@@ -25,6 +25,7 @@ OTHER: Final = "other"
 class Metrics:
     """Counters by tuples of label values, in the order of the label names in L{exposition}.
 
+    @ivar hedges: what became of second attempts.
     @ivar late_events: what came for a response that had ended.
     """
 
@@ -32,10 +33,12 @@ class Metrics:
         self.requests: defaultdict[tuple[str, str, int, str], int] = defaultdict(int)
         self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(_duration_histogram)
         self.ttfts: defaultdict[tuple[str], Histogram] = defaultdict(_ttft_histogram)
+        self.waits: defaultdict[tuple[str], Histogram] = defaultdict(_ttft_histogram)
         self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.errors: defaultdict[tuple[str], int] = defaultdict(int)
         self.attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.reloads: defaultdict[tuple[str], int] = defaultdict(int)
+        self.hedges = {"won": 0, "lost": 0}
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.access_log_dropped = 0
 
@@ -45,6 +48,8 @@ class Metrics:
         self.requests[model, exchange.route, exchange.status, outcome_label(exchange)] += 1
         if exchange.error:
             self.errors[exchange.error,] += 1
+        if exchange.queued_s:
+            self.waits[model,].observe(exchange.queued_s)
         if not exchange.attempts:
             return
         stamps = exchange.stamps

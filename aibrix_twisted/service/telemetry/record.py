@@ -43,6 +43,7 @@ def line_of(exchange: Exchange, ended_at: float) -> bytes:
         "input_tokens": exchange.input_tokens,
         "output_tokens": exchange.output_tokens,
         "cached_tokens": exchange.cached_tokens,
+        "queued_s": _rounded(exchange.queued_s),
         "ttft_s": _rounded(stamps.ttft_s),
         "duration_s": _rounded(stamps.duration_s),
     }

@@ -20,8 +20,11 @@ class State:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.fleet = Fleet.of([replica("gpu0"), replica("gpu1", None)], {})
+        self.fleet = Fleet.of([replica("gpu0"), replica("gpu1", None)])
         self.clients = 3
+        self.waiting = {"m": 2}
+        self.hedges = self.metrics.hedges
+        self.now = 10.0
         self.upstreams = {"idle": 1, "busy": 2}
 
 
