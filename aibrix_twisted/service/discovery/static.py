@@ -20,6 +20,8 @@ def replica_of(settings: ReplicaSettings) -> Replica:
         authority=url.authority.encode(),
         prefix=url.prefix.encode(),
         engine=settings.engine or "",
+        weight=settings.weight,
+        max_in_flight=settings.max_in_flight,
         models=settings.models or None,
         labels=settings.labels,
         authorization=b"Bearer " + key.encode() if key else None,

@@ -58,6 +58,13 @@ class FleetKeeperTests(SynchronousTestCase):
         self.answered(a, [entry("m"), entry("m"), entry("n")])
         self.assertEqual(len(self.published), count)
 
+    def test_every_setting_is_taken(self) -> None:
+        """What is said of a replica's share and of its bound holds for it."""
+        said = ReplicaSettings(name="a", url=A.url, weight=2.5, max_in_flight=7, labels={"rack": "r1"})
+        self.keeper.configure(Settings(replica=(said,)))
+        a = self.fleet.replicas[0]
+        self.assertEqual((a.weight, a.max_in_flight, a.labels), (2.5, 7, {"rack": "r1"}))
+
     def test_settings_win_over_answers(self) -> None:
         """Configured models and engines stay."""
         self.keeper.configure(Settings(replica=(B,)))
