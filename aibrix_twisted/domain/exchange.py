@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.timing import Stamps
+from aibrix_twisted.errors import GatewayError
 
 
 class Exchange:
@@ -70,3 +71,7 @@ class Exchange:
         self.reason = ""
         self.cause: Cause | None = None
         self.outcome: Outcome | None = None
+
+    def failed(self, error: GatewayError) -> None:
+        """This is what went wrong."""
+        self.error, self.reason = error.error_type, str(error)

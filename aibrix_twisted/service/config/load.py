@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import orjson
 from pydantic import TypeAdapter, ValidationError
 from twisted.internet.endpoints import serverFromString
 
-from aibrix_twisted.domain.settings import ModelSettings, Settings
+from aibrix_twisted.domain.dns_names import dns_name, name_server
+from aibrix_twisted.domain.settings import DiscoverySettings, ModelSettings, Settings
 from aibrix_twisted.policy import POLICIES
 from aibrix_twisted.service.config.locate import Lines, dotted
 from aibrix_twisted.service.config.locate import Path as Place
@@ -81,6 +82,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, replica in enumerate(settings.replica):
         yield from replica_faults(("replica", index), replica, names)
     yield from _model_faults(settings.model)
+    yield from _discovery_faults(settings.discovery)
     yield from key_faults(("admin_auth", "token_file"), settings.admin_auth.token_file)
 
 
@@ -96,6 +98,24 @@ def _endpoint_fault(place: Place, endpoint: str) -> Iterator[tuple[Place, str]]:
 def _policy_fault(place: Place, policy: str) -> Iterator[tuple[Place, str]]:
     if policy not in POLICIES:
         yield place, f"found {policy!r}, expected one of {', '.join(sorted(POLICIES))}"
+
+
+def _discovery_faults(discovery: DiscoverySettings) -> Iterator[tuple[Place, str]]:
+    for index, path in enumerate(discovery.files):
+        if not path.endswith((".toml", ".json")):
+            yield ("discovery", "files", index), f"found {path!r}, expected a name that ends with .toml or .json"
+    for index, dns in enumerate(discovery.dns):
+        place: Place = ("discovery", "dns", index)
+        checks: list[tuple[Place, str, Callable[[str], object]]] = [(("name",), dns.name, dns_name)]
+        checks += [(("servers", at), server, name_server) for at, server in enumerate(dns.servers)]
+        for below, found, check in checks:
+            try:
+                check(found)
+            except ValueError as error:
+                yield (*place, *below), f"found {found!r}, {error}"
+        if dns.min_ttl > dns.max_ttl:
+            yield (*place, "min_ttl"), f"found {dns.min_ttl:g}, expected a number not above max_ttl"
+        yield from key_faults((*place, "api_key_file"), dns.api_key_file)
 
 
 def _model_faults(models: Sequence[ModelSettings]) -> Iterator[tuple[Place, str]]:

@@ -45,9 +45,11 @@ class Discovery:
             if kept is not None:
                 old.remove(kept)
             self._sources.append(kept or (wanted, self._begun(wanted)))
+        names = {source.name for _, source in self._sources}
         for _, source in old:
             source.stop()
-            self.keeper.silenced(source.name)
+            if source.name not in names:  # else what it said stands until its successor has said something
+                self.keeper.silenced(source.name)
 
     @property
     def problems(self) -> list[str]:

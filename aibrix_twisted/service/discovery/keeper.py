@@ -141,7 +141,10 @@ class FleetKeeper:
                     engine=replica.engine or known.engine,
                     models=known.models if replica.models is None else replica.models,
                 )
-        replica.health.configure(self._settings.health, self._settings.breaker, self._reactor.seconds())
+        now = self._reactor.seconds()
+        replica.health.configure(self._settings.health, self._settings.breaker, now)
+        if before is None:
+            replica.health.changed_at = now
         if self._prober.running:
             self._prober.watch(replica)
         return wanted, replica
@@ -167,6 +170,7 @@ class FleetKeeper:
         changed = verdict.entries is not None and self._learn(kept[0], replica, verdict.entries)
         after = _condition(replica)
         if after != before:
+            replica.health.changed_at = now
             self._say(replica, verdict)
         if changed or after != before:
             self.renew()

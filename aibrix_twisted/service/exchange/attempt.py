@@ -6,12 +6,14 @@ same way as a last chunk.  The assembly then tells C{ended}, which settles the a
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Final, Protocol
 
 from zope.interface import implementer
 
 from aibrix_twisted.domain.assembly import Cause, Ending, ResponseAssembly
+from aibrix_twisted.domain.engine_load import amended
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.domain.settings import Timeouts
 from aibrix_twisted.interfaces import IBodyConsumer, Payload
 from aibrix_twisted.policy.retry import DECLINED, Progress
 from aibrix_twisted.service.exchange.answers import Answer
@@ -19,8 +21,12 @@ from aibrix_twisted.service.upstream.connect import Connecting
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
 from aibrix_twisted.service.wheel import Wheel
+from aibrix_twisted.wire.engine_metrics import read_orca
 from aibrix_twisted.wire.head import ResponseHead
 from aibrix_twisted.wire.retry_after import retry_after
+
+#: What an engine says with an answer counts for so long.
+ORCA_FRESH_S: Final = 3.0
 
 
 class Owner(Protocol):
@@ -145,7 +151,16 @@ class Attempt:
         self.status = head.status
         if head.status in DECLINED:
             self.retry_after_s = retry_after(head)
+        orca = head.fields.get(b"endpoint-load-metrics")
+        if orca is not None:
+            self._read_load(orca)
         self.answer = self._owner.answer_for(self, head)
+
+    def _read_load(self, said: bytes) -> None:
+        """The engine says with its answer how busy it is."""
+        figures, load, now = read_orca(said), self.replica.load, self._wheel.now
+        if figures is not None:
+            load.read(amended(load.fresh_engine(now), now, figures), ORCA_FRESH_S)
 
     def begins(self, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None) -> None:
         """From the answer: its head is to go out."""
@@ -175,6 +190,19 @@ class Attempt:
         if connecting is not None:
             connecting.cancel()
         self.assembly.end(cause)
+
+    def overdue(self, now: float, timeouts: Timeouts, *, paused: bool, resumed: float) -> str:
+        """Which deadline the replica has missed, for people; C{""}: none.
+
+        @param paused: the client does not keep up; until then it is not the replica that is slow.
+        @param resumed: when it last began to again.
+        """
+        if self.heard is not None:
+            stalled = not paused and now - max(self.heard, resumed) > timeouts.stall
+            return f"nothing came for {timeouts.stall:g} s" if stalled else ""
+        if self.sent is not None and now - self.sent > timeouts.first_byte:
+            return f"no answer began within {timeouts.first_byte:g} s"
+        return ""
 
     @property
     def progress(self) -> Progress:

@@ -167,7 +167,7 @@ class Exchanges:
     def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str) -> None:
         """Answer what is no exchange."""
         exchange = self._begun(head, client, "other" if head is None else label_of(head.path))
-        exchange.error, exchange.reason = error.error_type, str(error)
+        exchange.failed(error)
         send_error(error, exchange, reply)
         settle_exchange(exchange, reply, self)
         reply.let_go()

@@ -11,6 +11,7 @@ from collections import deque
 from typing import Final
 
 from aibrix_twisted.policy.retry import RetryBudget
+from aibrix_twisted.service.exchange.attempt import Attempt
 
 #: So many newest times are remembered of each kind of request, and fewer than the least say nothing.
 _REMEMBERED: Final = 256
@@ -38,6 +39,13 @@ class Hedges:
         """A stream got its first token."""
         times = self._times.setdefault((model, body_bytes.bit_length() // 2), deque(maxlen=_REMEMBERED))
         times.append(ttft_s)
+
+    def is_late(self, model: str, body_bytes: int, attempt: Attempt, now: float) -> bool:
+        """Nothing has come of it for longer than of most like it."""
+        if attempt.sent is None or attempt.heard is not None:
+            return False
+        late = self.late_after_s(model, body_bytes)
+        return late is not None and now - attempt.sent > late
 
     def late_after_s(self, model: str, body_bytes: int) -> float | None:
         """From when on a request is late, or C{None} where too little is known."""

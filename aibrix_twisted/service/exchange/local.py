@@ -50,14 +50,14 @@ class Local:
             else:
                 send_document(self._models(path), exchange, self._reply)
         except GatewayError as error:
-            exchange.error, exchange.reason = error.error_type, str(error)
+            exchange.failed(error)
             send_error(error, exchange, self._reply)
         self._settle()
 
     def refuse(self, error: GatewayError) -> None:
         """The request turned out to be malformed."""
         if not self._over:
-            self._exchange.error, self._exchange.reason = error.error_type, str(error)
+            self._exchange.failed(error)
             send_error(error, self._exchange, self._reply)
             self._settle()
 

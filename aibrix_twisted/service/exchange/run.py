@@ -177,9 +177,9 @@ class Run:
     def _waits(self) -> Waiter:
         waiter = self._waiter
         if waiter is None:
-            exchange, settings = self.exchange, self._settings
-            tenant = tenant_of(self._head, exchange.client, trust_user=settings.auth.trust_user_header)
-            waiter = self._waiter = Waiter(self, self._exchanges, settings, exchange, self._priority, tenant)
+            tenant = tenant_of(self._head, self.exchange.client, trust_user=self._settings.auth.trust_user_header)
+            waiter = Waiter(self, self._exchanges, self._settings, self.exchange, self._priority, tenant)
+            self._waiter = waiter
         return waiter
 
     def _wait(self, lack: Lack) -> None:
@@ -200,11 +200,10 @@ class Run:
         self._choose()
 
     def _check_waiting(self, now: float, waiter: Waiter) -> None:
+        wanted = self._fleet.models.get(self.exchange.model)
         if waiter.is_late(now):
             self._give_up(waiter.lack or Lack.TRIED)
-            return
-        wanted = self._fleet.models.get(self.exchange.model)
-        if wanted is not None and wanted.ping and self._asked.stream:
+        elif wanted is not None and wanted.ping and self._asked.stream:
             waiter.ping(now, wanted.ping, self._reply)
 
     # -- relay -----------------------------------------------------------------------------------------------
@@ -280,14 +279,12 @@ class Run:
                 progress, ending.outcome, attempt.status, stateful=self._asked.stateful, reused=attempt.reused
             )
         settle_attempt(attempt, ending, exchanges)
-        if attempt is not self._attempt and attempt is not self._rival:
-            return  # it came second
-        if attempt is self._attempt:
-            self._attempt, self._rival = self._rival, None
-        else:
+        if attempt is self._rival:
             self._rival = None
-        if self._attempt is not None and not self._delivered:
-            return  # the other one may still do
+        elif attempt is self._attempt:
+            self._attempt, self._rival = self._rival, None
+        if self._attempt is not None:
+            return  # it came second, or the other one may still do
         if decision is Again.RESEND and self._settings.retry.resend_reused:
             self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
             self._dispatch(attempt.replica, reuse=False)
@@ -341,7 +338,7 @@ class Run:
             if answer.usage is not None:
                 exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = answer.usage
         if error is not None:
-            exchange.error, exchange.reason = error.error_type, str(error)
+            exchange.failed(error)
         if self._gone:
             pass
         elif ending.framed_whole and answer is not None:
@@ -361,7 +358,7 @@ class Run:
         self._concluded = True
         if self._waiter is not None:
             self._waiter.stop()
-        self.exchange.error, self.exchange.reason = error.error_type, str(error)
+        self.exchange.failed(error)
         if self._reply.begun:
             self._reply.cut(error_event_of(error))
         else:
@@ -379,7 +376,7 @@ class Run:
             if self._waiter is not None:
                 self._waiter.stop()
             self.exchange.cause, self.exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
-            self.exchange.error = ClientGone.error_type
+            self.exchange.failed(ClientGone("the client left"))
             self._settle()
             return
         if rival is not None:
@@ -401,27 +398,18 @@ class Run:
         elif attempt is None:
             if self._waiter is not None:
                 self._check_waiting(now, self._waiter)
-        elif attempt.heard is None:
-            if attempt.sent is None:
-                return
-            if now - attempt.sent > timeouts.first_byte:
-                self._too_late(attempt, f"no answer began within {timeouts.first_byte:g} s")
-            elif self._exchanges.hedges is not None and self.exchange.stream and self._rival is None:
-                self._hedge(now, attempt, self._exchanges.hedges)
-        elif not self._paused and now - max(attempt.heard, self._resumed) > timeouts.stall:
-            self._too_late(attempt, f"nothing came for {timeouts.stall:g} s")
-
-    def _too_late(self, attempt: Attempt, why: str) -> None:
-        """A deadline passed that is the replica's to keep."""
-        attempt.fault = why
-        self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
+        elif why := attempt.overdue(now, timeouts, paused=self._paused, resumed=self._resumed):
+            attempt.fault = why
+            self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
+        elif self._exchanges.hedges is not None and self._rival is None and not (self._delivered or self._gone):
+            self._hedge(now, attempt, self._exchanges.hedges)
 
     def _hedge(self, now: float, attempt: Attempt, hedges: Hedges) -> None:
-        """Where the attempt is late, and a replica has nothing to do: a second one beside it."""
-        late = hedges.late_after_s(self.exchange.model, self.exchange.bytes_in)
-        if late is None or attempt.sent is None or now - attempt.sent <= late or self._asked.stateful or self._gone:
+        """Where a stream is late, and a replica has nothing to do: a second attempt beside the first."""
+        exchange, asked = self.exchange, self._asked
+        if asked.stateful or not asked.stream or not hedges.is_late(exchange.model, exchange.bytes_in, attempt, now):
             return
-        replica = self._exchanges.chooser.free(self.exchange.model, self._fleet, self._tried)
+        replica = self._exchanges.chooser.free(exchange.model, self._fleet, self._tried)
         if replica is not None and hedges.take(now):
             self._tried[replica] = replica.health.rises
             self._dispatch(replica, reuse=True)
