@@ -79,6 +79,8 @@ class DemoEngine:
         self._prefixes = PrefixCache()
         self._running: set[Job] = set()
         self._waiting: deque[Job] = deque()
+        self._busy_with: set[Job] = set()
+        self._put_off: list[tuple[Outlet, bytes]] = []
         self._ports: list[IListeningPort] = []
 
     def listen(self, port: int = 0, interface: str = "127.0.0.1") -> IListeningPort:
@@ -131,9 +133,9 @@ class DemoEngine:
             case ("POST", "/detokenize"):
                 self._send(outlet, orjson.dumps({"prompt": " ".join(map(str, document_of(body).get("tokens", [])))}))
             case ("GET", "/v1/models"):
-                self._send(outlet, self._models())
+                self._send_when_free(outlet, self._models())
             case ("GET", "/health"):
-                self._send(outlet, b"")
+                self._send_when_free(outlet, b"")
             case ("GET", "/version"):
                 self._send(outlet, b'{"version":"demo"}')
             case ("GET", "/metrics"):
@@ -224,6 +226,8 @@ class DemoEngine:
             hang_after=0 if "flood" in fault else fault.get("hang_after", -1),
         )
         connection.gone = job.cancel
+        if "busy" in fault:
+            self._busy_with.add(job)
         if len(self._running) < self.speed.batch:
             self._start(job)
         else:
@@ -245,6 +249,12 @@ class DemoEngine:
             self.stats.waiting -= 1
         else:
             return
+        self._busy_with.discard(job)
+        if not self._busy_with:
+            put_off, self._put_off = self._put_off, []
+            for outlet, body in put_off:
+                if not outlet.over:
+                    self._send(outlet, body)
         if cancelled:
             self.stats.cancelled += 1
         else:
@@ -257,6 +267,13 @@ class DemoEngine:
         self.stats.cancelled += 1
 
     # -- sending ---------------------------------------------------------------------------------------------
+
+    def _send_when_free(self, outlet: Outlet, body: bytes) -> None:
+        """At once, unless there is a request that keeps the engine from it."""
+        if not self._busy_with:
+            self._send(outlet, body)
+        else:
+            self._put_off.append((outlet, body))
 
     def _send(
         self,

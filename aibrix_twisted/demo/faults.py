@@ -20,6 +20,7 @@ crlf, cr               the events' line ends
 flood=BYTES            a stream as fast as it is taken, until so many bytes were sent
 idle_close             the connection is closed after the answer, unannounced
 refuse_bytes           the connection is closed before a byte of an answer
+busy                   until the answer is over, nobody is told of health or models
 ====================== =========================================================================================
 """
 
@@ -33,9 +34,9 @@ from typing import Final
 _WITH_NUMBER: Final = frozenset({"cut", "rst", "drip", "merge", "wrong_length", "status", "hang_after", "flood"})
 _ALONE: Final = frozenset(
     {
-        "bad_chunk", "bad_head", "both_lengths", "close_after_last_chunk", "close_before_last_chunk", "cr", "crlf",
-        "duplicate_last_chunk", "early_done", "empty_body", "error_event", "garbage_after", "gzip_claim", "hang",
-        "http10", "huge_head", "idle_close", "interim_103", "malformed_json", "no_done", "refuse_bytes",
+        "bad_chunk", "bad_head", "both_lengths", "busy", "close_after_last_chunk", "close_before_last_chunk", "cr",
+        "crlf", "duplicate_last_chunk", "early_done", "empty_body", "error_event", "garbage_after", "gzip_claim",
+        "hang", "http10", "huge_head", "idle_close", "interim_103", "malformed_json", "no_done", "refuse_bytes",
         "rst_after_last_chunk", "rst_before_last_chunk", "split", "two_heads",
     }
 )  # fmt: skip

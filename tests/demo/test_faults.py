@@ -6,6 +6,7 @@ import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.demo.faults import Faults, UnknownFault, parse_fault
+from aibrix_twisted.demo.speed import Speed
 from aibrix_twisted.wire.head import BadMessage
 from tests.demo.test_engine import CHAT, EngineCase, Heard
 
@@ -105,6 +106,22 @@ class FaultTests(EngineCase):
         raw, stands = self.raw("hang_after=2", STREAM)
         self.assertEqual((raw.count(b"data: "), stands), (2, True))
         self.assertEqual(self.raw("refuse_bytes"), (b"", False))
+
+    def test_too_busy_for_probes(self) -> None:
+        """Until the answer is over; who asked and left meanwhile is told nothing."""
+        engine = self.engine(speed=Speed(prefill=0.0, decode=1.0))
+        busy, _ = self.client(engine)
+        self.send(busy, "/v1/chat/completions", STREAM, x_demo_fault="busy")
+        asking = [self.client(engine) for _ in range(3)]
+        for (connection, _), path in zip(asking, ("/health", "/v1/models", "/health"), strict=True):
+            self.send(connection, path, method="GET")
+        self.assertEqual([transport.value() for _, transport in asking], [b"", b"", b""])
+        self.assertEqual(self.ask(engine, "/metrics", method="GET").status, 200)
+        asking[0][1].loseConnection()
+        self.clock.pump([1.0] * 10)
+        self.assertEqual(asking[0][1].value(), b"")
+        self.assertEqual([Heard(transport.value()).status for _, transport in asking[1:]], [200, 200])
+        self.assertEqual(self.ask(engine, "/health", method="GET").status, 200)
 
     def test_by_request(self) -> None:
         """Armed, listed and cleared over the wire; a bad one is refused."""
