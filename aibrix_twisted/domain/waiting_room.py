@@ -156,8 +156,9 @@ class _Line(Generic[Owner]):
             tenant, turn = next(iter(self._turns.items()))
             ticket = next(iter(turn.tickets))
             cost = min(max(ticket.size, 1), _MAX_QUANTA * QUANTUM)
-            if turn.deficit >= cost or len(self._turns) == 1:
-                turn.deficit = max(0, turn.deficit - cost)
+            alone = len(self._turns) == 1
+            if alone or turn.deficit >= cost:
+                turn.deficit = 0 if alone else turn.deficit - cost
                 self.remove(ticket)
                 return ticket
             turn.deficit += QUANTUM

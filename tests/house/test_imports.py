@@ -27,7 +27,10 @@ _JOINERS = frozenset({"exchange", "process", "gateway", "reactor"})
 
 #: And who else uses a neighbour, with the reason.
 _NEIGHBOURS = {
+    ("admin", "config"): "a replica that is added is checked like one in a file",
+    ("admin", "discovery"): "the admin listener is where the fleet is shown and changed",
     ("admin", "telemetry"): "the admin listener is where the metrics are read",
+    ("discovery", "health"): "whoever keeps the fleet asks each replica how it is",
     ("discovery", "config"): "a replica's key is read from its file when the replica is made",
 }
 

@@ -43,7 +43,7 @@ class LineTests(SynchronousTestCase):
             sorted(record),
             sorted(
                 "time id client method path route model replica policy attempts status outcome cause error reason stream "
-                "edited bytes_in bytes_out events input_tokens output_tokens cached_tokens ttft_s duration_s".split()
+                "edited bytes_in bytes_out events input_tokens output_tokens cached_tokens queued_s ttft_s duration_s".split()
             ),
         )
 
