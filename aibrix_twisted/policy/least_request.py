@@ -1,4 +1,4 @@
-"""C{least-request}: the replica with the fewest of our requests in flight."""
+"""C{least-request}: the replica with the fewest of our requests in flight, measured by its weight."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from zope.interface import implementer
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import IPolicy, Random
+from aibrix_twisted.policy.lot import drawn
 
 
 @implementer(IPolicy)
@@ -23,6 +24,7 @@ class LeastRequest:
         """One of the least loaded."""
         if len(candidates) == 1:
             return candidates[0]
-        fewest = min([replica.load.in_flight for replica in candidates])
-        least = [replica for replica in candidates if replica.load.in_flight == fewest]
-        return least[0] if len(least) == 1 else least[rng.randrange(len(least))]
+        loads = [replica.load.in_flight / replica.weight for replica in candidates]
+        fewest = min(loads)
+        least = [replica for replica, load in zip(candidates, loads, strict=True) if load == fewest]
+        return least[0] if len(least) == 1 else drawn(least, rng)

@@ -77,7 +77,8 @@ class ExampleTests(SynchronousTestCase):
         lines = _lines(_COMMENTED)
         self.assertGreater(len(lines), 20)
         for section, key, value in lines:
-            default = sections[section][key].default
+            field = sections[section][key]
+            default = field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
             self.assertEqual(json.dumps(value), json.dumps(default), f"[{section}] {key}")
 
 

@@ -60,3 +60,23 @@ class PolicyTests(SynchronousTestCase):
         counts = Counter(policy.choose(replicas, rng).name for _ in range(2000))
         self.assertEqual(counts["r1"], 0)
         self.assertLess(abs(counts["r0"] - 1000), 150)
+
+    def test_weights(self) -> None:
+        """Each policy gives a replica of three times the weight three times as much, at rest and under load."""
+        for name in POLICIES:
+            policy, replicas, rng = POLICIES[name](), fleet(2), random.Random(5)
+            replicas[1].weight = 3.0
+            at_rest = Counter(policy.choose(replicas, rng).name for _ in range(4000))
+            self.assertLess(abs(at_rest["r1"] - 3000), 150, name)
+            for _ in range(40):
+                policy.choose(replicas, rng).load.lease("m")
+            if name == "least-request":
+                self.assertEqual([replica.load.in_flight for replica in replicas], [10, 30])
+
+    def test_round_robin_does_not_make_up_for_an_absence(self) -> None:
+        """Whoever was away for long is next, once."""
+        policy, replicas, rng = POLICIES["round-robin"](), fleet(3), random.Random(0)
+        for _ in range(100):
+            policy.choose(replicas[1:], rng)
+        counts = Counter(policy.choose(replicas, rng).name for _ in range(30))
+        self.assertLessEqual(max(counts.values()) - min(counts.values()), 2)
