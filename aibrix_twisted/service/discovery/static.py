@@ -23,8 +23,6 @@ def replica_of(settings: ReplicaSettings) -> Replica:
         weight=settings.weight,
         max_in_flight=settings.max_in_flight,
         models=settings.models or None,
-        weight=settings.weight,
-        max_in_flight=settings.max_in_flight,
         labels=settings.labels,
         authorization=b"Bearer " + key.encode() if key else None,
         forward_authorization=settings.forward_authorization,
