@@ -52,7 +52,7 @@ class Health:
     @ivar heard_at: when something of an answer last came from it.
     @ivar rises: how often it has come up; what failed there before the last time may be tried there again.
     @ivar changed_at: since when C{state} is what it is.
-    @ivar reason: why it is not up, for people.
+    @ivar suspect: a connection to it broke, and no probe has said since whether anything is there.
     @ivar not_before: the engine itself asked to be left alone until then.
     """
 
@@ -65,13 +65,16 @@ class Health:
         "_passes",
         "_recovered_at",
         "_settings",
+        "_shown",
+        "_why_down",
+        "_why_hangs",
+        "_why_open",
         "breaker",
         "changed_at",
         "down",
         "heard_at",
         "not_before",
         "plain",
-        "reason",
         "rises",
         "standing",
         "suspect",
@@ -93,7 +96,8 @@ class Health:
         self.not_before = float("-inf")
         self.rises = 0
         self.changed_at = 0.0
-        self.reason = ""
+        self._why_down = self._why_hangs = self._why_open = ""
+        self._shown = State.UP
         self.plain = self.standing = True
 
     def configure(self, settings: HealthSettings, breaker: BreakerSettings, now: float) -> None:
@@ -101,7 +105,7 @@ class Health:
         self._settings, self._breaker_settings = settings, breaker
         self.breaker.configure(breaker)
         if not settings.probe_interval:
-            self._hangs = False
+            self._hangs = self.suspect = False
             if not breaker.enabled:
                 self.down = False
         self._changed(now)
@@ -154,6 +158,19 @@ class Health:
             return State.EJECTED
         return State.UP
 
+    @property
+    def reason(self) -> str:
+        """Why it is not up, for people: of what is against it, what C{state} is named after."""
+        if self._draining:
+            return "by hand"
+        if self.down:
+            return self._why_down
+        if self._by_hand:
+            return "by hand"
+        if self._hangs:
+            return self._why_hangs
+        return "" if self.breaker.state is BreakerState.CLOSED else self._why_open
+
     # -- evidence: probes ------------------------------------------------------------------------------------
 
     def probed_with(self, result: ProbeResult, why: str, now: float, *, in_flight: int) -> None:
@@ -167,27 +184,35 @@ class Health:
             return
         self._passes = 0
         if result is ProbeResult.REFUSED:
-            self._fails += 1
             self._fall(why, now)
-        elif now - self.heard_at > self._patience:
+        elif now - self.heard_at <= self._patience:
+            self._fails = 0
+            self._recovered_from_hanging(now)
+        else:
             self._fails += 1
             if self._fails < self._settings.fall:
                 return
-            if result is ProbeResult.TIMED_OUT and in_flight:
-                if not self._hangs:
-                    self._hangs = True
-                    self._changed(now, f"hangs: {why}, and nothing of {in_flight} answers under way")
-            else:
+            if result is not ProbeResult.TIMED_OUT or not in_flight:
                 self._fall(why, now)
+            elif not self._hangs:
+                self._hangs = True
+                self._why_hangs = f"hangs: {why}, and nothing of {in_flight} answers under way"
+                self._changed(now)
 
     def _passed(self, now: float) -> None:
         self._fails = 0
         self._passes += 1
         self.suspect = False
-        if self._hangs or (self.down and self._passes >= self._settings.rise):
-            if self.down:
-                self.rises += 1
-            self._hangs = self.down = False
+        if self.down and self._passes >= self._settings.rise:
+            self.down = False
+            self.rises += 1
+            self._recovered_at = now
+            self._changed(now)
+        self._recovered_from_hanging(now)
+
+    def _recovered_from_hanging(self, now: float) -> None:
+        if self._hangs:
+            self._hangs = False
             self._recovered_at = now
             self._changed(now)
 
@@ -197,10 +222,13 @@ class Health:
         return self._settings.probe_interval + self._settings.probe_timeout
 
     def _fall(self, why: str, now: float) -> None:
-        self.suspect = False
+        """Nothing is there: whatever hung there hangs no more, and what passed before does not count."""
+        self.suspect = self._hangs = False
+        self._passes = 0
         if not self.down:
             self.down = True
-            self._changed(now, why)
+            self._why_down = why
+            self._changed(now)
 
     # -- evidence: attempts ----------------------------------------------------------------------------------
 
@@ -210,9 +238,13 @@ class Health:
 
     def refused(self, why: str, now: float, rng: Random) -> None:
         """A connect was refused: nothing listens there."""
-        if self.probed or self._breaker_settings.enabled:
-            if not self.probed:
+        if self.probed:
+            self.breaker.forgot()  # probes will say when something is there again
+            self._fall(why, now)
+        elif self._breaker_settings.enabled:
+            if self.breaker.state is not BreakerState.OPEN:  # else it was many at once, and one is enough
                 self.breaker.open(now, rng)
+                self._why_open = why
             self._fall(why, now)
 
     def succeeded(self, now: float) -> None:
@@ -236,7 +268,8 @@ class Health:
         """
         self.suspect = self.suspect or (broke and self.probed and not self.down)
         if self.breaker.failed(now, rng):
-            self._changed(now, why)
+            self._why_open = why
+            self._changed(now)
 
     def forgot(self) -> None:
         """An attempt ended without saying anything of the replica: its client left, or it was not the first."""
@@ -261,7 +294,7 @@ class Health:
     def drain(self, now: float, *, on: bool) -> None:
         """Give it no more, or again."""
         self._draining = on
-        self._changed(now, "by hand" if on else "")
+        self._changed(now)
 
     def eject(self, now: float, *, on: bool) -> None:
         """Leave it out, or no longer; taken back, its breaker is closed, too."""
@@ -269,16 +302,12 @@ class Health:
         if not on:
             self._hangs = False
             self.breaker.succeeded()
-        self._changed(now, "by hand" if on else "")
+        self._changed(now)
 
-    def _changed(self, now: float, why: str = "") -> None:
-        before = (self.plain, self.standing, self.reason)
+    def _changed(self, now: float) -> None:
         self._weigh()
-        if why:
-            self.reason = why
-        elif self.standing and not (self._by_hand or self._hangs) and self.breaker.state is BreakerState.CLOSED:
-            self.reason = ""
-        if before != (self.plain, self.standing, self.reason):
+        shown, self._shown = self._shown, self.state(known=True)
+        if self._shown is not shown:
             self.changed_at = now
 
     def _weigh(self) -> None:

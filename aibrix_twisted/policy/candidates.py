@@ -30,8 +30,11 @@ def candidates(
     A replica that was tried may be tried again only once it was down and has come up since.  When every replica that
     is standing is ejected, they are asked all the same.
 
+    @param replicas: the model's; none where only the settings speak of it, or those that served it are gone.
     @param engine_waiting: see L{Replica.has_room}.
     """
+    if not replicas:
+        return Lack.DOWN
     if not tried and all([replica.health.plain and replica.models is not None for replica in replicas]):
         free = [replica for replica in replicas if replica.has_room(now, engine_waiting)]
         return replicas if len(free) == len(replicas) else (free or Lack.BUSY)

@@ -14,10 +14,10 @@ def retry_after(head: ResponseHead) -> float:
     """
     said = head.fields.get(b"retry-after", b"")
     if said.isdigit():
-        return float(said[:9])
+        return float(said.lstrip(b"0")[:9] or 0)
     try:
         then = parsedate_to_datetime(said.decode("ascii"))
         now = parsedate_to_datetime(head.fields.get(b"date", b"").decode("ascii"))
         return max(0.0, (then - now).total_seconds())
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, OverflowError):
         return 0.0
