@@ -16,8 +16,10 @@ Owner = TypeVar("Owner")
 #: What a tenant may use up in one turn, in bytes of bodies.
 QUANTUM: Final = 16384
 
-#: No body costs more turns than this.
-_MAX_QUANTA: Final = 16
+#: What a request costs at the least and at the most, in bytes: one without a word takes an engine's place, too, and
+#: none may keep everyone going round for its turn.
+_LEAST: Final = QUANTUM // 4
+_MOST: Final = QUANTUM * 16
 
 
 class Priority(enum.IntEnum):
@@ -127,7 +129,7 @@ class _Turn(Generic[Owner]):
     __slots__ = ("deficit", "tickets")
 
     def __init__(self) -> None:
-        self.deficit = 0
+        self.deficit = QUANTUM
         self.tickets: dict[Ticket[Owner], None] = {}
 
 
@@ -155,7 +157,7 @@ class _Line(Generic[Owner]):
         while True:
             tenant, turn = next(iter(self._turns.items()))
             ticket = next(iter(turn.tickets))
-            cost = min(max(ticket.size, 1), _MAX_QUANTA * QUANTUM)
+            cost = min(max(ticket.size, _LEAST), _MOST)
             alone = len(self._turns) == 1
             if alone or turn.deficit >= cost:
                 turn.deficit = 0 if alone else turn.deficit - cost
