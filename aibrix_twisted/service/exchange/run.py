@@ -113,7 +113,7 @@ class Run:
         exchanges.count_request()
         self._lines = dispatch.sent_on(head, exchange.client, exchange.id)
         if exchanges.waiting.ahead(exchange.model or asked.model):
-            self._wait(Lack.BUSY if exchange.model else Lack.DOWN)
+            self._get_in_line()
         else:
             self._choose()
 
@@ -188,6 +188,15 @@ class Run:
         if no_place is not None:
             self._give_up(Lack.TRIED if lack is Lack.SUSPECT else lack, full=no_place is NoPlace.FULL)
 
+    def _get_in_line(self) -> None:
+        """Others wait for the same.  What they wait for is what this one waits for."""
+        found = self._exchanges.chooser.candidates(self.exchange.model, self._fleet)
+        if isinstance(found, Lack):
+            self._wait(found)
+        else:
+            self._wait(Lack.BUSY if self._settings.queue.wait_busy else Lack.DOWN)
+            self._exchanges.waiting.stir()  # there is one already, for whoever is first
+
     def go_on(self) -> None:
         """It has waited; look again at the fleet as it is now."""
         self._fleet = self._exchanges.fleet
@@ -202,7 +211,7 @@ class Run:
     def _check_waiting(self, now: float, waiter: Waiter) -> None:
         wanted = self._fleet.models.get(self.exchange.model)
         if waiter.is_late(now):
-            self._give_up(waiter.lack or Lack.TRIED)
+            self.go_on()  # what it lacks may be another thing by now; if not, it is told that it is late
         elif wanted is not None and wanted.ping and self._asked.stream:
             waiter.ping(now, wanted.ping, self._reply)
 
@@ -230,8 +239,7 @@ class Run:
         exchange, reply = self.exchange, self._reply
         exchange.stamps.first_byte = self._exchanges.seconds()
         self._delivered = True
-        if self._exchanges.hedges is not None:
-            self._won(attempt)
+        self._won(attempt)
         self._body = b""
         exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         if not reply.begun:
@@ -246,7 +254,7 @@ class Run:
         if hedges is not None and exchange.stream and exchange.stamps.ttft_s is not None:
             hedges.began(exchange.model, exchange.bytes_in, exchange.stamps.ttft_s - exchange.queued_s)
         rival, self._rival = self._rival, None
-        if rival is None or hedges is None:
+        if rival is None:
             return
         loser = self._attempt if attempt is rival else rival
         self._attempt = attempt
@@ -278,6 +286,8 @@ class Run:
             decision = again(
                 progress, ending.outcome, attempt.status, stateful=self._asked.stateful, reused=attempt.reused
             )
+        if self._rival is not None and decision is Again.NO and ending.framed_whole:
+            self._won(attempt)  # it is an answer, whatever it says
         settle_attempt(attempt, ending, exchanges)
         if attempt is self._rival:
             self._rival = None
@@ -315,10 +325,9 @@ class Run:
 
     def _give_up(self, lack: Lack, *, full: bool = False) -> None:
         """No replica can be had: the client gets what an engine said last, or why there is none."""
-        if self._declined is not None:
-            self._conclude(*self._declined)
-        elif self._last is not None and lack is Lack.TRIED:
-            self._conclude(*self._last)
+        last = self._declined or (self._last if lack is Lack.TRIED else None)
+        if last is not None and not (last[1].framed_whole and self._reply.begun):  # a comment has gone out: too late
+            self._conclude(*last)
         else:
             model = self.exchange.model or self._asked.model
             waited = self._waiter.waited_s if self._waiter is not None else 0.0

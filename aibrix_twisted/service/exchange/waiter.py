@@ -31,6 +31,7 @@ class Waiter:
     """Made when an exchange first has to wait.
 
     @ivar lack: what it waited for last.
+    @ivar waited_s: for how long it has waited for that; attempts in between do not count.
     @ivar pinged_at: when its client was last sent a comment; C{None}: never.
     """
 
@@ -41,12 +42,13 @@ class Waiter:
         "_priority",
         "_run",
         "_settings",
-        "_since",
         "_tenant",
         "_ticket",
         "_timer",
+        "_waits_since",
         "lack",
         "pinged_at",
+        "waited_s",
     )
 
     def __init__(
@@ -60,14 +62,9 @@ class Waiter:
         self._tenant = tenant
         self._ticket: Ticket[Waiter] | None = None
         self._timer: Any = None
-        self._since = self._entered_at = 0.0
+        self._entered_at = self._waits_since = self.waited_s = 0.0
         self.lack: Lack | None = None
         self.pinged_at: float | None = None
-
-    @property
-    def waited_s(self) -> float:
-        """For how long it has waited for what it waits for."""
-        return self._exchanges.wheel.now - self._since if self.lack is not None else 0.0
 
     def wait(self, lack: Lack, model: str, size: int) -> NoPlace | None:
         """Wait; the run's C{go_on} is called when it may be worth another look.
@@ -77,17 +74,19 @@ class Waiter:
         """
         now = self._exchanges.wheel.now
         if lack is not self.lack:
-            self.lack, self._since = lack, now
+            self.lack, self.waited_s = lack, 0.0
+        self._waits_since = now
         if lack is Lack.SUSPECT:
             if self.waited_s > self._settings.health.probe_timeout + LOOK_S:
                 return NoPlace.LATE
             self.pause(LOOK_S)
+            self.waited_s += LOOK_S
             return None
         queue = self._settings.queue
         patience = queue.wait_busy if lack is Lack.BUSY else queue.wait_down
         if self.waited_s >= patience:
             return NoPlace.LATE
-        deadline = self._since + patience
+        deadline = now + patience - self.waited_s
         ticket = Ticket(self, model, priority=self._priority, tenant=self._tenant, size=size, deadline=deadline)
         if not self._exchanges.waiting.enter(ticket):
             return NoPlace.FULL
@@ -124,7 +123,8 @@ class Waiter:
 
     def ping(self, now: float, every_s: float, reply: Reply) -> None:
         """Send the client a comment, where it is time for one."""
-        if self._ticket is None or now - (self._since if self.pinged_at is None else self.pinged_at) < every_s:
+        since = self._waits_since - self.waited_s if self.pinged_at is None else self.pinged_at
+        if self._ticket is None or now - since < every_s:
             return
         self.pinged_at = now
         if reply.begun:
@@ -138,3 +138,4 @@ class Waiter:
 
     def _rested(self) -> None:
         self._exchange.queued_s += self._exchanges.seconds() - self._entered_at
+        self.waited_s += self._exchanges.wheel.now - self._waits_since
