@@ -17,6 +17,7 @@ from aibrix_twisted.domain.settings import (
     AccessLogSettings,
     Limits,
     ModelSettings,
+    QueueSettings,
     ReplicaSettings,
     Retry,
     Settings,
@@ -50,6 +51,7 @@ class World:
         limits: Limits | None = None,
         models: tuple[ModelSettings, ...] = (),
         policy: str = "least-request",
+        queue: QueueSettings | None = None,
         **replica: Any,
     ) -> None:
         self.engines = [
@@ -70,6 +72,7 @@ class World:
             timeouts=timeouts or Timeouts(),
             retry=retry or Retry(),
             limits=limits or Limits(),
+            queue=queue or QueueSettings(),
             access_log=AccessLogSettings(path=""),
         )
         self.gateway = Gateway(reactor, settings, Source(None, {}))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_twisted import ensureDeferred
 
-from aibrix_twisted.domain.settings import Retry, Timeouts
+from aibrix_twisted.domain.settings import QueueSettings, Retry, Timeouts
 from tests.e2e.client import ask, chat
 from tests.e2e.harness import World
 
@@ -155,8 +155,8 @@ async def test_another_replica_is_tried(fault: str, stream: bool) -> None:
 
 @ensureDeferred
 async def test_a_replica_that_refuses_is_not_an_attempt() -> None:
-    """A refused connect sent nothing: the next replica is the first attempt."""
-    async with World(engines=2, policy="round-robin") as world:
+    """A refused connect sent nothing: the next replica is the first attempt.  Where nobody may wait, that is said."""
+    async with World(engines=2, policy="round-robin", queue=QueueSettings(wait_down=0.0)) as world:
         await world.engines[0].stop()
         for _ in range(4):
             answer = await ask(world.port, "/v1/chat/completions", chat())

@@ -325,12 +325,12 @@ class Run:
 
     def _give_up(self, lack: Lack, *, full: bool = False) -> None:
         """No replica can be had: the client gets what an engine said last, or why there is none."""
-        last = self._declined or (self._last if lack is Lack.TRIED else None)
+        waited = self._waiter.waited_s if self._waiter is not None else 0.0
+        last = self._declined or (self._last if lack is Lack.TRIED or not (waited or full) else None)
         if last is not None and not (last[1].framed_whole and self._reply.begun):  # a comment has gone out: too late
             self._conclude(*last)
         else:
             model = self.exchange.model or self._asked.model
-            waited = self._waiter.waited_s if self._waiter is not None else 0.0
             self.refuse(queue_full(model) if full else lack_of(lack, model, waited))
 
     def _conclude(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
