@@ -34,7 +34,7 @@ class Stopped:
 
 @ensureDeferred
 async def test_models_are_asked_until_answered() -> None:
-    """A replica that is not there yet serves nothing; once it answers, it does, and its name is listed."""
+    """A replica that is not there yet serves nothing, and requests wait for it; once it answers, it serves them."""
     port = free_port()
     world = World(engines=0)
     engine = DemoEngine(reactor, models=("late-model",), speed=INSTANT)
@@ -49,14 +49,15 @@ async def test_models_are_asked_until_answered() -> None:
     world.gateway.startService()
     try:
         await world.until(lambda: world.gateway.fleet.replicas[0].last_error)
-        answer = await ask(world.port, "/v1/chat/completions", chat(model="late-model"))
-        assert (answer.status, answer.code) == (503, "no_replica_available")
+        early = Deferred.fromCoroutine(ask(world.port, "/v1/chat/completions", chat(model="late-model")))
+        await world.until(lambda: world.gateway.exchanges.waiting.room.count)
         assert (await ask(world.port, "/readyz", method="GET")).status == 503
         engine.listen(port)
         await world.until(lambda: world.gateway.fleet.settled)
         assert (await ask(world.port, "/readyz", method="GET")).status == 200
         listed = (await ask(world.port, "/v1/models", method="GET")).json
         assert [model["id"] for model in listed["data"]] == ["late-model"]
+        assert (await early).status == 200
         assert (await ask(world.port, "/v1/chat/completions", chat(model="late-model"))).status == 200
     finally:
         await world.gateway.stopService()
