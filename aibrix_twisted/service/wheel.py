@@ -29,12 +29,13 @@ class Watched(Protocol):
 class Wheel:
     """Slots of watched things, one slot checked at each tick, each slot once a turn.
 
-    @ivar now: the clock as of the last tick; at most C{turn_s / slots} old while the wheel runs.
+    @ivar tick_s: seconds from one tick to the next.
+    @ivar now: the clock as of the last tick, and so at most C{tick_s} old while the wheel runs.
     """
 
     def __init__(self, clock: IReactorTime, *, turn_s: float = 0.5, slots: int = 5) -> None:
         self._clock = clock
-        self._tick_s = turn_s / slots
+        self.tick_s = turn_s / slots
         self._slots: list[set[Watched]] = [set() for _ in range(slots)]
         self._next_in = 0
         self._next_out = 0
@@ -45,7 +46,7 @@ class Wheel:
     def start(self) -> None:
         """Begin to turn."""
         self.now = self._clock.seconds()
-        log_failure_of(self._call.start(self._tick_s, now=False), "turning the wheel")
+        log_failure_of(self._call.start(self.tick_s, now=False), "turning the wheel")
 
     def stop(self) -> None:
         """Stop turning.  What is watched is not told."""

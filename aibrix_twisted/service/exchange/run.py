@@ -416,7 +416,8 @@ class Run:
     def _hedge(self, now: float, attempt: Attempt, hedges: Hedges) -> None:
         """Where a stream is late, and a replica has nothing to do: a second attempt beside the first."""
         exchange, asked = self.exchange, self._asked
-        if asked.stateful or not asked.stream or not hedges.is_late(exchange.model, exchange.bytes_in, attempt, now):
+        surely = now - self._exchanges.wheel.tick_s  # by so much it may have been sent later than it says
+        if asked.stateful or not asked.stream or not hedges.is_late(exchange.model, exchange.bytes_in, attempt, surely):
             return
         replica = self._exchanges.chooser.free(exchange.model, self._fleet, self._tried)
         if replica is not None and hedges.take(now):
