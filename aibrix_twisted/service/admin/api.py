@@ -14,7 +14,7 @@ from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.guard import Guard
 
 #: No table of a replica is longer.
-_MAX_BODY_BYTES: Final = 1 << 20
+MAX_BODY_BYTES: Final = 1 << 20
 
 
 class Directory(Resource):
@@ -46,7 +46,7 @@ class _Replicas(Directory):
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         """A replica, or a verb below it."""
-        name = path.decode("latin-1")
+        name = path.decode("utf-8", "replace")
         desk, guard = self._desk, self._guard
         rest: list[bytes] = request.postpath  # type: ignore[attr-defined]  # twisted.web sets it as it walks
         if not name:
@@ -109,9 +109,9 @@ def _ttl(request: Request) -> float | None:
 def _table(request: Request, *, empty: bool = False) -> Any:
     """The body's JSON; C{None} where an empty one is allowed, and it is."""
     content = request.content
-    body = b"" if content is None else content.read(_MAX_BODY_BYTES + 1)
-    if len(body) > _MAX_BODY_BYTES:
-        raise Denied(413, f"a body of over {_MAX_BODY_BYTES} bytes", "body_too_large")
+    body = b"" if content is None else content.read(MAX_BODY_BYTES + 1)
+    if len(body) > MAX_BODY_BYTES:
+        raise Denied(413, f"a body of over {MAX_BODY_BYTES} bytes", "body_too_large")
     if empty and not body.strip():
         return None
     try:

@@ -100,5 +100,6 @@ def error_document(status: int, message: str, code: str, problems: Sequence[str]
 
 def metrics_document(request: Request, registry: CollectorRegistry) -> Document:
     """All metrics, in the format that the scraper prefers."""
-    encode, content_type = choose_encoder(request.getHeader("accept") or "")
+    accept = request.getHeader(b"accept") or b""
+    encode, content_type = choose_encoder(accept.decode("latin-1"))
     return Document(encode(registry), content_type)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any, Final, Protocol
 
 from twisted.web.http import Request
+from twisted.web.server import Request as ServerRequest
 from twisted.web.server import Site
 
 from aibrix_twisted import __version__
-from aibrix_twisted.service.admin.api import Directory, api
+from aibrix_twisted.service.admin.api import MAX_BODY_BYTES, Directory, api
 from aibrix_twisted.service.admin.documents import Document, Make, Page, metrics_document
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.guard import Guard
@@ -50,10 +51,21 @@ _FRONT: Final = """<!doctype html>
 """
 
 
+class _BoundedRequest(ServerRequest):
+    """Keeps no more of a body than shows that there is too much: a body is read before anyone asks who sends it."""
+
+    def handleContentChunk(self, data: bytes) -> None:
+        """Some of the body."""
+        content = self.content
+        if content is not None:
+            content.write(data[: MAX_BODY_BYTES + 1 - content.tell()])
+
+
 class _QuietSite(Site):
     """Keeps no log of who looked: probes and scrapes would be most of it."""
 
     noisy = False
+    requestFactory = _BoundedRequest
 
     def log(self, request: Request) -> None:
         """Say nothing."""
