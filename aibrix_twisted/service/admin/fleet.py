@@ -145,7 +145,7 @@ class FleetDesk:
             "since_s": round(now - health.changed_at, 1),
             "breaker": health.breaker.state.value,
             "source": replica.source,
-            "expires_in_s": self._registry.expires_in_s(replica.name),
+            "expires_in_s": self._registry.expires_in_s(replica.name) if replica.source == REGISTERED else None,
             "weight": replica.weight,
             "max_in_flight": replica.max_in_flight,
             "labels": replica.labels,

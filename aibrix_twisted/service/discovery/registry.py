@@ -34,12 +34,16 @@ Says = Callable[[str, tuple[ReplicaSettings, ...]], None]
 
 
 class Registry:
-    """Both sources, for they share the names."""
+    """Both sources, for they share the names.
+
+    @ivar problem: what is wrong with the state file, for people; C{""} where nothing is.
+    """
 
     def __init__(self, reactor: Any, says: Says) -> None:
         self._reactor = reactor
         self._says = says
         self._state_file = ""
+        self._unread = False
         self._added: dict[str, ReplicaSettings] = {}
         self._registered: dict[str, tuple[ReplicaSettings, float]] = {}
         self._call = LoopingCall(self._expire)
@@ -47,10 +51,19 @@ class Registry:
         self.problem = ""
 
     def configure(self, state_file: str) -> None:
-        """Take this state file; what is in it is added, where there was none before."""
-        if state_file and state_file != self._state_file:
-            self._read(state_file)
-        self._state_file = state_file
+        """Take this state file; what is in it is added, where there was none before.  One that could not be read is
+        tried again."""
+        if state_file == self._state_file and not self._unread:
+            return
+        self._state_file, self._unread, self.problem = state_file, False, ""
+        if state_file:
+            kept = self._read(state_file)
+            for replica in kept:
+                if replica.name not in self._registered:
+                    self._added.setdefault(replica.name, replica)
+            if not self._unread and tuple(self._added.values()) != kept:
+                self._write()
+            self._say()
 
     def start(self) -> None:
         """Begin to count time."""
@@ -73,7 +86,7 @@ class Registry:
         self._registered[replica.name] = (replica, self._reactor.seconds() + ttl_s)
         if self._added.pop(replica.name, None) is not None:
             self._write()
-        self._say()
+        self._say(gains=REGISTERED)
 
     def known(self, name: str) -> ReplicaSettings | None:
         """What was said of it last."""
@@ -108,41 +121,58 @@ class Registry:
         if late:
             self._say()
 
-    def _say(self) -> None:
-        self._says(ADMIN, tuple(self._added.values()))
-        self._says(REGISTERED, tuple(replica for replica, _ in self._registered.values()))
+    def _say(self, gains: str = ADMIN) -> None:
+        """Say both lists.
+
+        @param gains: is said first, so that a replica which goes from one to the other is never on neither.
+        """
+        said = {ADMIN: list(self._added.values()), REGISTERED: [replica for replica, _ in self._registered.values()]}
+        for source in (gains, *(said.keys() - {gains})):
+            self._says(source, tuple(said[source]))
 
     # -- over a restart --------------------------------------------------------------------------------------
 
-    def _read(self, path: str) -> None:
+    def _read(self, path: str) -> tuple[ReplicaSettings, ...]:
         try:
-            kept = replicas_of(orjson.loads(Path(path).read_bytes()), path)
+            return replicas_of(orjson.loads(Path(path).read_bytes()), path)
         except FileNotFoundError:
-            return  # nothing was added yet
-        except (OSError, orjson.JSONDecodeError, ConfigError) as error:
+            return ()  # nothing was added yet
+        except (OSError, ValueError, ConfigError) as error:
+            self._unread = True
             self.problem = f"state file {path}: {error}"
             _log.error("the replicas added before are not known: {problem}", problem=self.problem)
-            return
-        for replica in kept:
-            self._added.setdefault(replica.name, replica)
-        self._say()
+            return ()
 
     def _write(self) -> None:
         """Whole or not at all: to a file beside it, which then takes its place."""
         if not self._state_file:
             return
         path = Path(self._state_file)
-        beside = path.with_name(f".{path.name}.new")
         try:
+            beside = path.with_name(f".{path.name}.new")
             with beside.open("wb") as file:
                 file.write(orjson.dumps([table_of(replica) for replica in self._added.values()]))
                 file.flush()
                 os.fsync(file.fileno())
+            self.problem = self._set_aside(path) if self._unread else ""
             beside.replace(path)
-            self.problem = ""
-        except OSError as error:
+            self._unread = False
+        except (OSError, ValueError) as error:
             self.problem = f"state file {path}: {error}"
             _log.error("what was added will be forgotten at the next start: {problem}", problem=self.problem)
+
+    @staticmethod
+    def _set_aside(path: Path) -> str:
+        """Replicas that could not be read may be read by a person.
+
+        @return: where they are now, for people; C{""} where there are none any more.
+        """
+        if not path.is_file():
+            return ""  # a folder is left where it is
+        aside = path.with_name(f"{path.name}.unread")
+        path.replace(aside)
+        _log.warn("what could not be read of {path} is now {aside}", path=str(path), aside=str(aside))
+        return f"state file {path}: what could not be read of it is now {aside}"
 
 
 def table_of(replica: ReplicaSettings) -> dict[str, Any]:
