@@ -1,0 +1,112 @@
+"""An admin listener in memory, above a real fleet that nobody probes."""
+
+from __future__ import annotations
+
+import random
+from typing import Any, NamedTuple
+
+import orjson
+from twisted.internet.address import IPv4Address
+from twisted.internet.testing import MemoryReactorClock, StringTransport
+
+from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.settings import ReplicaSettings, Settings
+from aibrix_twisted.service.admin.documents import Denied
+from aibrix_twisted.service.admin.fleet import FleetDesk
+from aibrix_twisted.service.admin.site import admin_site
+from aibrix_twisted.service.discovery.catalogue import Catalogue
+from aibrix_twisted.service.discovery.discovery import Discovery
+from tests.service.telemetry.test_metrics import State
+
+HERE = IPv4Address("TCP", "127.0.0.1", 9090)
+
+#: Of the configuration: one whose models are known, and one whose are not.
+STATIC = (
+    ReplicaSettings(name="gpu0", url="http://192.0.2.1:8000", models=("m",)),
+    ReplicaSettings(name="gpu1", url="http://192.0.2.2:8000"),
+)
+
+
+class Said(NamedTuple):
+    """An answer; names of header fields are in lower case."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+    @property
+    def document(self) -> Any:
+        """The body's JSON."""
+        return orjson.loads(self.body)
+
+    @property
+    def code(self) -> str:
+        """Of the error."""
+        code: str = self.document["error"]["code"]
+        return code
+
+
+class AdminState(State):
+    """What the pages read and change.
+
+    @ivar refusal: why a reload is refused; C{None}: it is taken.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        super().__init__()
+        self.ready = True
+        self.admin_token = ""
+        self.reloads = 0
+        self.refusal: Denied | None = None
+        self.reactor = MemoryReactorClock()
+        self.discovery = Discovery(self.reactor, self.fleet_is, random.Random(1))
+        self.discovery.configure(settings or Settings(replica=STATIC))
+        self.keeper = self.discovery.keeper
+        self.desk = FleetDesk(self.discovery, self.reactor.seconds)
+
+    def fleet_is(self, fleet: Fleet, catalogue: Catalogue) -> None:
+        """From the keeper."""
+        self.fleet = fleet
+
+    def readiness(self) -> tuple[bool, bytes]:
+        return self.ready, b'{"status":"x"}'
+
+    def reload_for_api(self) -> dict[str, Any]:
+        self.reloads += 1
+        if self.refusal is not None:
+            raise self.refusal
+        return {"status": "reloaded", "replicas": 2}
+
+
+class Listener:
+    """Asked as a socket asks it."""
+
+    def __init__(self, state: AdminState | None = None) -> None:
+        self.state = state or AdminState()
+        self.site = admin_site(self.state)
+
+    def ask(
+        self, method: bytes, path: bytes, body: Any = None, *lines: bytes, at: Any = HERE, host: bytes = b"gw:9090"
+    ) -> Said:
+        """Ask once.
+
+        @param body: bytes are sent as they are, all else as JSON; C{None}: there is none.
+        @param lines: of the head.
+        @param at: the address that was connected to.
+        """
+        sent = b"" if body is None else body if isinstance(body, bytes) else orjson.dumps(body)
+        if body is not None:
+            lines = (*lines, b"content-length: %d" % len(sent))
+        head = b"".join(line + b"\r\n" for line in (b"host: " + host, b"connection: close", *lines))
+        return self.send(b"%b %b HTTP/1.1\r\n%b\r\n%b" % (method, path, head, sent), at)
+
+    def send(self, request: bytes, at: Any = HERE) -> Said:
+        """The answer to these bytes, which must be a whole one."""
+        transport = StringTransport(hostAddress=at)
+        channel = self.site.buildProtocol(at)
+        channel.makeConnection(transport)
+        channel.dataReceived(request)
+        head, _, body = transport.value().partition(b"\r\n\r\n")
+        assert transport.disconnecting, head
+        fields = [line.partition(b": ") for line in head.split(b"\r\n")[1:]]
+        return Said(int(head[9:12]), {name.lower(): value for name, _, value in fields}, body)
