@@ -6,6 +6,7 @@ request that makes an engine generate: SGLang's C{/health} does, so it is only a
 
 from __future__ import annotations
 
+import errno
 import heapq
 from collections.abc import Callable
 from itertools import count
@@ -37,6 +38,9 @@ TICK_S: Final = 0.1
 MAX_AT_ONCE: Final = 64
 
 MAX_LIST_BYTES: Final = 1 << 20
+
+#: What keeps a connect from being made is our own: no descriptors, ports or memory are left.
+_OUR_OWN: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM})
 
 #: Engines whose C{/health} says whether they can serve, and costs them nothing.
 _WITH_HEALTH: Final = frozenset({"vllm", "trtllm", "llamacpp"})
@@ -82,10 +86,9 @@ class Prober:
         return bool(self._call.running)
 
     def configure(self, settings: HealthSettings) -> None:
-        """Take these settings; where probing was off, it begins."""
-        was_off = not self._settings.probe_interval
-        self._settings = settings
-        if was_off:
+        """Take these settings; where probing was off, or more seldom, all are asked now."""
+        before, self._settings = self._settings.probe_interval, settings
+        if not before or 0 < settings.probe_interval < before:
             for replica in tuple(self._watched):
                 self.kick(replica)
 
@@ -148,7 +151,11 @@ class Prober:
         interval, now = self._settings.probe_interval, self._reactor.seconds()
         if replica not in self._watched:
             return
-        if replica.models is None or (interval and not passed):
+        if interval:
+            soon = not passed or replica.health.down
+        else:  # only until it has answered
+            soon = not passed and not replica.engine
+        if soon or replica.models is None:
             self._plan(replica, now + min(SOON_S, interval or SOON_S))
         elif interval:
             self._plan(replica, now + interval * (0.9 + 0.2 * self._rng.random()))
@@ -180,6 +187,7 @@ def _verdict_of(failure: Failure) -> Verdict:
     """What a request that got no answer says of the replica."""
     if failure.check(TimeoutError, ConnectTimedOut):
         return Verdict(ProbeResult.TIMED_OUT, "a probe was not answered in time")
-    if failure.check(ConnectError, DNSLookupError):
+    ours = getattr(failure.value, "osError", None) in _OUR_OWN
+    if failure.check(ConnectError, DNSLookupError) and not ours:
         return Verdict(ProbeResult.REFUSED, failure.getErrorMessage())
     return Verdict(ProbeResult.FAILED, f"a probe failed: {failure.getErrorMessage()}")
