@@ -79,8 +79,7 @@ class Waiter:
         if lack is Lack.SUSPECT:
             if self.waited_s > self._settings.health.probe_timeout + LOOK_S:
                 return NoPlace.LATE
-            self.pause(LOOK_S)
-            self.waited_s += LOOK_S
+            self._timer = self._exchanges.reactor.callLater(LOOK_S, self._looked)
             return None
         queue = self._settings.queue
         patience = queue.wait_busy if lack is Lack.BUSY else queue.wait_down
@@ -135,6 +134,10 @@ class Waiter:
     def _paused(self) -> None:
         self._timer = None
         self._run.go_on()
+
+    def _looked(self) -> None:
+        self.waited_s += self._exchanges.wheel.now - self._waits_since
+        self._paused()
 
     def _rested(self) -> None:
         self._exchange.queued_s += self._exchanges.seconds() - self._entered_at
