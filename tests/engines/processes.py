@@ -43,12 +43,13 @@ class Running:
                 start_new_session=True,
             )
         deadline = time.monotonic() + READY_S
-        while not self._is_ready(ready):
+        while not self.is_ready(ready):
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{command[0]} did not start:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.2)
 
-    def _is_ready(self, path: str) -> bool:
+    def is_ready(self, path: str) -> bool:
+        """Whether it says 200 there."""
         try:
             with urllib.request.urlopen(self.url + path, timeout=2) as response:
                 return bool(response.status == 200)
@@ -89,9 +90,9 @@ def vllm() -> Running:
     )  # fmt: skip
 
 
-def llama_server(*more: str) -> Running:
+def llama_server(*more: str, port: int = 0) -> Running:
     """llama.cpp's server."""
-    port = free_port()
+    port = port or free_port()
     command = [
         str(home.LLAMA_SERVER), "-m", str(home.GGUF), "--host", "127.0.0.1", "--port", str(port), "--alias", "tiny",
         "--metrics", "--offline", "-np", "4", "-c", "8192", "-t", "1", *more,
