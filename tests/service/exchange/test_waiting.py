@@ -274,7 +274,7 @@ class BusyTests(Fixture):
         self.assertEqual((self.connects, self.waiting), (1, 2))
         bench.reactor.advance(0)
         sent = [connector.made()[1].take() for connector in bench.reactor.connects[1:]]
-        self.assertEqual([each[-7:] for each in sent], [b'"n":1}', b'"n":2}'])
+        self.assertEqual([each[-6:] for each in sent], [b'"n":1}', b'"n":2}'])
 
     def test_who_has_tried_it_does_not_keep_it_from_others(self) -> None:
         """One waits for a replica that it has not tried; who comes now may have the one that it has."""
