@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+import shutil
+import tempfile
+from pathlib import Path
 from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.domain.settings import AccessLogSettings, ReplicaSettings, Settings, Timeouts
+from aibrix_twisted.domain.settings import AccessLogSettings, AdminAuthSettings, ReplicaSettings, Settings, Timeouts
+from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.config.load import ConfigError
 from aibrix_twisted.service.gateway import FAREWELL_S, Gateway
 from tests.fakes import Wire, answer, post
@@ -113,6 +118,113 @@ class ReloadTests(GatewayTestCase):
         gateway = Gateway(self.reactor, SETTINGS, self.source, (extra,))
         gateway.reload()
         self.assertEqual([replica.name for replica in gateway.fleet.replicas], ["a", "demo"])
+
+
+class ReloadForApiTests(GatewayTestCase):
+    """On C{POST /api/reload}: the same as on SIGHUP, told to whoever asked."""
+
+    def test_good(self) -> None:
+        """How many replicas there are now."""
+        other = tuple(ReplicaSettings(name=name, url="http://192.0.2.2:1", models=("n",)) for name in "bcd")
+        self.source.next = dataclasses.replace(SETTINGS, replica=other)
+        self.assertEqual(self.gateway.reload_for_api(), {"status": "reloaded", "replicas": 3})
+        self.assertEqual(dict(self.gateway.metrics.reloads), {("taken",): 1})
+        self.assertIs(self.gateway.exchanges.settings, self.source.next)
+
+    def test_bad(self) -> None:
+        """422 with every problem; nothing changes, and it is counted."""
+        fleet = self.gateway.fleet
+        self.source.next = ConfigError(["x: found 1, expected 2", "y: the same"])
+        denied = self.assertRaises(Denied, self.gateway.reload_for_api)
+        self.assertEqual((denied.status, denied.code), (422, "invalid_configuration"))
+        self.assertEqual(denied.problems, ["x: found 1, expected 2", "y: the same"])
+        self.assertEqual(dict(self.gateway.metrics.reloads), {("refused",): 1})
+        self.assertIs(self.gateway.fleet, fleet)
+        self.assertIs(self.gateway.settings, SETTINGS)
+
+    def test_what_is_under_way(self) -> None:
+        """Goes on, at a replica that is named no more, and is answered."""
+        busy = self.client(post())
+        self.source.next = dataclasses.replace(SETTINGS, replica=())
+        self.assertEqual(self.gateway.reload_for_api()["replicas"], 0)
+        self.assertEqual([one["state"] for one in self.gateway.desk.replicas()["replicas"]], ["leaving"])
+        up = self.reactor.tcpClients[0][2].buildProtocol(None)
+        up.makeConnection(Wire(up))
+        up.dataReceived(answer())
+        self.assertIn(b"HTTP/1.1 200", busy.take())
+        self.assertEqual(self.gateway.desk.replicas()["replicas"], [])
+
+    def test_what_was_added_and_done_by_hand(self) -> None:
+        """Is no matter of the configuration's."""
+        self.gateway.desk.add({"url": "http://192.0.2.3:1", "name": "added", "models": ["n"]})
+        self.gateway.desk.drain("a", on=True)
+        self.gateway.reload_for_api()
+        self.assertEqual([(one.name, one.up) for one in self.gateway.fleet.replicas], [("a", False), ("added", True)])
+
+
+class AdminTests(GatewayTestCase):
+    """What the admin listener reads of the gateway."""
+
+    def test_token(self) -> None:
+        """The first line of its file; another one with a reload, and only then."""
+        self.assertEqual(self.gateway.admin_token, "")
+        folder = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, folder)
+        path = Path(folder, "token")
+        path.write_text("s3cret \nsecond line\n")
+        self.source.next = dataclasses.replace(SETTINGS, admin_auth=AdminAuthSettings(token_file=str(path)))
+        self.gateway.reload_for_api()
+        self.assertEqual(self.gateway.admin_token, "s3cret")
+        path.write_text("other")
+        self.assertEqual(self.gateway.admin_token, "s3cret")
+        self.gateway.reload_for_api()
+        self.assertEqual(self.gateway.admin_token, "other")
+        self.source.next = SETTINGS
+        self.gateway.reload_for_api()
+        self.assertEqual(self.gateway.admin_token, "")
+
+    def test_its_listener(self) -> None:
+        """Is beside the clients', where one is wanted, and stays while those are closed."""
+        self.assertEqual([port for port, *_ in self.reactor.tcpServers], [8080])
+        reactor = Reactor()
+        gateway = Gateway(reactor, dataclasses.replace(SETTINGS, admin="tcp:9090:interface=127.0.0.1"), self.source)
+        gateway.privilegedStartService()
+        found = {port: interface for port, _, _, interface in reactor.tcpServers}
+        self.assertEqual(found, {8080: "", 9090: "127.0.0.1"})
+        gateway.drain_and_stop()
+        self.assertEqual(len(reactor.closing), 1)
+
+    def test_gauges(self) -> None:
+        """As they are at this moment."""
+        gateway = self.gateway
+        self.assertEqual((gateway.clients, gateway.upstreams, gateway.waiting), (0, {"idle": 0, "busy": 0}, {}))
+        busy = self.client(post())
+        up = self.reactor.tcpClients[0][2].buildProtocol(None)
+        up.makeConnection(Wire(up))
+        self.assertEqual((gateway.clients, gateway.upstreams), (1, {"idle": 0, "busy": 1}))
+        up.dataReceived(answer())
+        self.assertEqual(gateway.upstreams, {"idle": 1, "busy": 0})
+        busy.lose()
+        self.assertEqual(gateway.clients, 0)
+        self.assertIs(gateway.hedges, gateway.metrics.hedges)
+        self.advance(1.0)
+        self.assertEqual(gateway.now, self.reactor.seconds())
+
+    def test_who_waits(self) -> None:
+        """By model; a change by hand ends the waiting."""
+        self.gateway.desk.drain("a", on=True)
+        self.client(post())
+        self.assertEqual(self.gateway.waiting, {"m": 1})
+        self.assertEqual(self.reactor.tcpClients, [])
+        self.gateway.desk.drain("a", on=False)
+        self.advance(1.0)
+        self.assertEqual((self.gateway.waiting.get("m", 0), len(self.reactor.tcpClients)), (0, 1))
+
+    def test_readiness(self) -> None:
+        """Follows what is done by hand."""
+        self.assertTrue(self.gateway.readiness()[0])
+        self.gateway.desk.drain("a", on=True)
+        self.assertFalse(self.gateway.readiness()[0])
 
 
 class DrainTests(GatewayTestCase):

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import random
+
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.breaker import BreakerState
+from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.health import Health
+from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
 from aibrix_twisted.service.telemetry.exposition import registry_of
 from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import TTFT_BUCKETS_S, Metrics
@@ -94,6 +100,87 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(samples["aibrix_gateway_replica_up", (("replica", "gpu1"),)], 0)
         self.assertEqual(samples["aibrix_gateway_client_connections", ()], 3)
         lease.release()
+
+    def test_breakers(self) -> None:
+        """0, 1, 2, as their states follow upon each other."""
+        state = State()
+        state.fleet = Fleet.of([replica("gpu0", health=Health(HealthSettings(), BreakerSettings(failures=1)))])
+        health, labels = state.fleet.replicas[0].health, (("replica", "gpu0"),)
+        values = []
+        for step in ("", "fails", "waits", "succeeds"):
+            if step == "fails":
+                health.failed("it broke", 0.0, random.Random(1), broke=False)
+            elif step == "waits":
+                health.ejected(99.0)
+            elif step == "succeeds":
+                health.succeeded(99.0)
+            values.append((health.breaker.state, self.exposed(state)["aibrix_gateway_breaker_state", labels]))
+        closed, half_open, opened = (BreakerState.CLOSED, 0), (BreakerState.HALF_OPEN, 1), (BreakerState.OPEN, 2)
+        self.assertEqual(values, [closed, opened, half_open, closed])
+
+    def test_up(self) -> None:
+        """What is ejected is up; what is drained, or down, is not."""
+        state = State()
+        health, labels = state.fleet.replicas[0].health, (("replica", "gpu0"),)
+        for act, up in ((health.eject, 1), (health.drain, 0)):
+            act(0.0, on=True)
+            self.assertEqual(self.exposed(state)["aibrix_gateway_replica_up", labels], up)
+            act(0.0, on=False)
+            self.assertEqual(self.exposed(state)["aibrix_gateway_replica_up", labels], 1)
+
+    def test_who_waits(self) -> None:
+        """By model, now; and for how long those did that do no more, of those that had to."""
+        state = State()
+        self.assertEqual(self.exposed(state)["aibrix_gateway_requests_waiting", (("model", "m"),)], 2)
+        for queued_s, model in ((0.0, "m"), (0.3, "m"), (7.0, "m"), (2.0, "")):
+            exchange = an_exchange()
+            exchange.queued_s, exchange.model = queued_s, model
+            state.metrics.count(exchange)
+        samples = self.exposed(state)
+        self.assertEqual(samples["aibrix_gateway_queue_wait_seconds_count", (("model", "m"),)], 2)
+        self.assertEqual(samples["aibrix_gateway_queue_wait_seconds_sum", (("model", "m"),)], 7.3)
+        self.assertEqual(samples["aibrix_gateway_queue_wait_seconds_bucket", (("le", "0.5"), ("model", "m"))], 1)
+        self.assertEqual(samples["aibrix_gateway_queue_wait_seconds_count", (("model", "other"),)], 1)
+
+    def test_hedges(self) -> None:
+        """Both outcomes from the start, at zero."""
+        state = State()
+        samples = self.exposed(state)
+        for outcome in ("won", "lost"):
+            self.assertEqual(samples["aibrix_gateway_hedges_total", (("outcome", outcome),)], 0)
+        state.metrics.hedges["won"] += 1
+        self.assertEqual(self.exposed(state)["aibrix_gateway_hedges_total", (("outcome", "won"),)], 1)
+
+    def test_what_engines_say(self) -> None:
+        """Each figure under its name, as long as it is fresh; what is not said is not there, and no zero."""
+        state = State()
+        load, labels = state.fleet.replicas[0].load, (("replica", "gpu0"),)
+        figures = {
+            "requests_running": 3.0, "requests_waiting": 0.0, "kv_cache_usage_ratio": 0.25,
+            "prompt_tokens_total": 10.0, "generation_tokens_total": 20.0, "preemptions_total": 1.0,
+            "prefix_cache_queries_total": 8.0, "prefix_cache_hits_total": 4.0,
+        }  # fmt: skip
+        said = EngineLoad(
+            at=state.now, running=3.0, waiting=0.0, kv_usage=0.25, prompt_tokens=10.0, generation_tokens=20.0,
+            preemptions=1.0, prefix_cache_queries=8.0, prefix_cache_hits=4.0,
+        )  # fmt: skip
+        self.assertEqual(self.of_engines(state), {})
+        load.read(said, 3.0)
+        self.assertEqual(self.of_engines(state), {(name, labels): value for name, value in figures.items()})
+        state.now += 3.0
+        self.assertEqual(len(self.of_engines(state)), len(figures))
+        state.now += 0.1
+        self.assertEqual(self.of_engines(state), {})
+        load.read(EngineLoad(at=state.now, running=0.0), 3.0)
+        self.assertEqual(self.of_engines(state), {("requests_running", labels): 0.0})
+
+    def of_engines(self, state: State) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+        """Samples of the engines' own, without the beginning of their names."""
+        prefix = "aibrix_gateway_engine_"
+        samples = self.exposed(state)
+        return {
+            (name[len(prefix) :], labels): value for (name, labels), value in samples.items() if name.startswith(prefix)
+        }
 
     def test_late_events_are_there_from_the_start(self) -> None:
         """At zero, so that a rate over them is one."""
