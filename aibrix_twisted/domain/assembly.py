@@ -171,7 +171,9 @@ class ResponseAssembly:
             return False
         headless = self._phase is _AWAITING_HEAD
         self._phase = _ENDED  # ours first ...
-        payload = None if headless else self._consumer.payloadJudged()
+        consumer = self._consumer
+        del self._consumer  # who holds us: were it kept, an exchange and its bodies would wait for the collector
+        payload = None if headless else consumer.payloadJudged()
         outcome = outcome_of(cause, payload, close_delimited=self._close_delimited)
-        self._consumer.ended(Ending(cause, outcome, payload, self.received))  # ... other people's code last
+        consumer.ended(Ending(cause, outcome, payload, self.received))  # ... other people's code last
         return True
