@@ -40,6 +40,9 @@ _MAX_KEPT: Final = 1024
 #: What comes right before the text of an event, in chat and in completions.
 _TEXT_KEYS: Final = (b'"content":"', b'"text":"')
 
+#: Looked for as numbers: C{bytes in bytes} takes ten times as long, for it first tries its operand as a number.
+_QUOTE, _LF, _CR = b'"\n\r'
+
 #: Frames learned per stream; one whose events keep changing does without.
 _MAX_FRAMES: Final = 8
 
@@ -122,10 +125,10 @@ class StreamWatch:
             start, end = self._frame_start, self._frame_end
             if data.startswith(start) and data.endswith(end) and len(data) >= self._frame_bytes:
                 text = data[len(start) : -len(end)]
-                if b'"' not in text and b"\n" not in text and b"\r" not in text:
+                if _QUOTE not in text and _LF not in text and _CR not in text:
                     self.events += 1
                     return data
-            if data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and b"\r" not in data:
+            if data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and _CR not in data:
                 self.events += 1
                 if not _is_of_interest(data):
                     self._learn(data)
