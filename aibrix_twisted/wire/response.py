@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 import httptools
 
-from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead, parse_response_head
+from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
+from aibrix_twisted.wire.remembered import read_response_head
 
 #: llhttp is told of a chunked message with this, for it reads the real head no better than we did.
 _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -196,7 +197,7 @@ class ResponseParser:
                 self._check_unfinished_head(data)
                 self._buffer = data
                 return
-            head = parse_response_head(data[: end + 4], max_headers=self._max_headers)
+            head = read_response_head(data[: end + 4], max_headers=self._max_headers)
             data = data[end + 4 :]
             if head.status >= 200:
                 break

@@ -110,7 +110,7 @@ class AccessLog:
                 _log.failure("the access log {path} cannot be written", result, path=self._path)
         self._failed = isinstance(result, Failure)
 
-    def _write(self, lines: bytes) -> None:
+    def _write(self, lines: bytearray) -> None:
         """In the thread."""
         if self._fd is None:
             self._fd = _open(self._path)
