@@ -28,7 +28,7 @@ def settle_attempt(attempt: Attempt, ending: Ending, pool: Pool, metrics: Metric
         replica.seen_done = True
     if attempt.fault:
         replica.last_error = attempt.fault
-    metrics.attempts[replica.name, ending.outcome.value] += 1
+    metrics.attempts[replica.name, ending.outcome] += 1
 
 
 def settle_exchange(exchange: Exchange, reply: Reply, exchanges: Exchanges) -> None:
