@@ -11,7 +11,7 @@ from typing import Any
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
 from aibrix_twisted.demo.faults import Fault
-from aibrix_twisted.wire.framing import LAST_CHUNK, REASONS, response_head
+from aibrix_twisted.wire.framing import LAST_CHUNK, REASONS, header_lines, response_head
 
 Headers = list[tuple[bytes, bytes]]
 
@@ -66,7 +66,7 @@ class Outlet:
             headers += [(b"x-padding-%d" % number, b"x" * 1000) for number in range(100)]
         if not self._keep:
             headers.append((b"connection", b"close"))
-        out = response_head(status, REASONS.get(status, b"Unknown"), headers)
+        out = response_head(status, REASONS.get(status, b"Unknown"), header_lines(headers))
         if "http10" in fault:
             out = out.replace(b"HTTP/1.1", b"HTTP/1.0", 1)
         if "bad_head" in fault:

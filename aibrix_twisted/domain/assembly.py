@@ -31,7 +31,7 @@ class Phase(enum.Enum):
     ENDED = "ended"
 
 
-class Cause(enum.Enum):
+class Cause(enum.StrEnum):
     """What got there first.  One of these ends every response, once."""
 
     FINAL_CHUNK = "final_chunk"  # the framing says whole: last chunk, length reached, no body allowed
@@ -41,7 +41,7 @@ class Cause(enum.Enum):
     DEADLINE = "deadline"
 
 
-class Outcome(enum.Enum):
+class Outcome(enum.StrEnum):
     """How an ending is judged."""
 
     COMPLETE = "complete"
@@ -96,8 +96,9 @@ def outcome_of(cause: Cause, payload: Payload | None, *, close_delimited: bool) 
     @param payload: C{None} where no head came.
     @param close_delimited: the head promised no length, so that only a close could end the body (RFC 9112 §6.3).
     """
-    if cause in _WHATEVER_CAME:
-        return _WHATEVER_CAME[cause]
+    said = _WHATEVER_CAME.get(cause)
+    if said is not None:
+        return said
     if payload is Payload.BROKEN:
         return Outcome.BROKEN
     if cause is Cause.FINAL_CHUNK:
@@ -171,7 +172,9 @@ class ResponseAssembly:
             return False
         headless = self._phase is _AWAITING_HEAD
         self._phase = _ENDED  # ours first ...
-        payload = None if headless else self._consumer.payloadJudged()
+        consumer = self._consumer
+        del self._consumer  # who holds us: were it kept, an exchange and its bodies would wait for the collector
+        payload = None if headless else consumer.payloadJudged()
         outcome = outcome_of(cause, payload, close_delimited=self._close_delimited)
-        self._consumer.ended(Ending(cause, outcome, payload, self.received))  # ... other people's code last
+        consumer.ended(Ending(cause, outcome, payload, self.received))  # ... other people's code last
         return True

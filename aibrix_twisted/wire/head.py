@@ -13,8 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-Fields = dict[bytes, bytes]
-Headers = list[tuple[bytes, bytes]]
+from aibrix_twisted.wire.onward import NOT_PASSED_ON, NOT_SENT_ON, Fields, Headers, onward, options_of
 
 _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
@@ -64,6 +63,7 @@ class RequestHead:
     @ivar query: with its C{?}, or empty.
     @ivar headers: names as they were spelled, in order; values without the space around them.
     @ivar fields: by lower-case name; repeated ones joined by a comma.
+    @ivar onward: the lines that a replica gets of it, each with its line end.
     @ivar keep_alive: the client is prepared to send another request on this connection.
     """
 
@@ -73,6 +73,7 @@ class RequestHead:
     minor_version: int
     headers: Headers
     fields: Fields
+    onward: bytes
     keep_alive: bool
     content_length: int | None
     chunked: bool
@@ -83,6 +84,7 @@ class RequestHead:
 class ResponseHead:
     """A response's head.  See L{RequestHead}.
 
+    @ivar onward: the lines that a client gets of it, each with its line end.
     @ivar keep_alive: the connection may be used again once the body is over.
     """
 
@@ -91,6 +93,7 @@ class ResponseHead:
     minor_version: int
     headers: Headers
     fields: Fields
+    onward: bytes
     framing: Framing
     content_length: int | None
     keep_alive: bool
@@ -121,6 +124,7 @@ def parse_request_head(raw: bytes, *, max_headers: int) -> RequestHead:
         minor_version,
         headers,
         fields,
+        onward(headers, fields, NOT_SENT_ON),
         _keeps_alive(fields, minor_version),
         length,
         chunked,
@@ -149,12 +153,8 @@ def parse_response_head(raw: bytes, *, max_headers: int) -> ResponseHead:
     else:
         framing = Framing.CLOSE
     keep_alive = framing is not Framing.CLOSE and _keeps_alive(fields, minor_version)
-    return ResponseHead(status, reason or b"", minor_version, headers, fields, framing, length, keep_alive)
-
-
-def options_of(value: bytes) -> frozenset[bytes]:
-    """The members of a comma-separated list such as C{Connection}, in lower case."""
-    return frozenset(option.strip().lower() for option in value.split(b",")) - {b""}
+    lines = onward(headers, fields, NOT_PASSED_ON)
+    return ResponseHead(status, reason or b"", minor_version, headers, fields, lines, framing, length, keep_alive)
 
 
 def _read_fields(lines: bytes, max_headers: int, status: int) -> tuple[Headers, Fields]:

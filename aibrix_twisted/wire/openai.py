@@ -8,6 +8,7 @@ a document nested beyond reason, bytes that are not UTF-8.
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -19,10 +20,9 @@ from aibrix_twisted.wire.routes import Dialect, Route
 MAX_DEPTH: Final = 64
 MAX_MODEL_CHARACTERS: Final = 256
 
-#: Members that are read here, as they are mostly spelled.  None of them may come twice.
-_READ: Final = {
-    name: b'"%b"' % name.encode()
-    for name in (
+#: Members that are read here.  None of them may come twice.
+_READ: Final = frozenset(
+    {
         "max_completion_tokens",
         "max_output_tokens",
         "max_tokens",
@@ -34,8 +34,14 @@ _READ: Final = {
         "stream",
         "stream_options",
         "user",
-    )
-}
+    }
+)
+
+#: The same as they are mostly spelled, wherever in a document, text included: one search, for it may be long.
+_NAMES: Final = re.compile(rb'"(%b)"[ \t\r\n]*+:' % "|".join(sorted(_READ)).encode())
+
+#: An escape that spells a letter of such a name, or C{_}; clients that write ASCII only spell many others.
+_SPELLED_LETTER: Final = re.compile(rb"\\u00(?:5[fF]|6[1-9a-fA-F]|7[0-9aA])")
 
 
 class BadRequest(Exception):
@@ -81,11 +87,10 @@ def peek(route: Route, content_type: bytes | None, body: bytes) -> Asked:
     """
     if route.multipart:
         return _peek_form(route, content_type, body)
-    kind = b"application/json" if content_type is None else content_type.partition(b";")[0].strip().lower()
-    if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
-        raise BadRequest(f"content-type {kind.decode('latin-1')!r}: expected application/json", status=415)
+    if content_type is not None and content_type != b"application/json":
+        _check_kind(content_type)
     document = _decoded(body)
-    asked = Asked(route, model=_model(route, document.get("model")), stream=_stream(document.get("stream")))
+    asked = Asked(route, _model(route, document.get("model")), _stream(document.get("stream")))
     user = document.get("user")
     if isinstance(user, str):
         asked.user = user
@@ -107,6 +112,12 @@ def peek(route: Route, content_type: bytes | None, body: bytes) -> Asked:
     return asked
 
 
+def _check_kind(content_type: bytes) -> None:
+    kind = content_type.partition(b";")[0].strip().lower()
+    if kind != b"application/json" and not (kind.startswith(b"application/") and kind.endswith(b"+json")):
+        raise BadRequest(f"content-type {kind.decode('latin-1')!r}: expected application/json", status=415)
+
+
 def _decoded(body: bytes) -> dict[str, Any]:
     if not body:
         raise BadRequest("the body is empty: expected a JSON object")
@@ -118,12 +129,8 @@ def _decoded(body: bytes) -> dict[str, Any]:
         raise BadRequest(f"the body is {_shown(document)}: expected a JSON object")
     if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
         _check_depth(document)
-    for name in document:
-        quoted = _READ.get(name)
-        if quoted is not None and body.count(quoted) > 1:
-            _check_names(body)
-            return document
-    if b"\\u00" in body:
+    names = _NAMES.findall(body)
+    if len(set(names)) != len(names) or (body.find(b"\\u00") >= 0 and _SPELLED_LETTER.search(body) is not None):
         _check_names(body)
     return document
 
@@ -181,8 +188,9 @@ def _choices(document: dict[str, Any]) -> int:
     n = document.get("n")
     each = n if isinstance(n, int) and n > 1 else 1
     prompt = document.get("prompt")
-    several = isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], (str, list))
-    return each * len(prompt) if several and isinstance(prompt, list) else each
+    if isinstance(prompt, list) and prompt and isinstance(prompt[0], (str, list)):
+        return each * len(prompt)
+    return each
 
 
 def _peek_form(route: Route, content_type: bytes | None, body: bytes) -> Asked:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final, Protocol
 
 from aibrix_twisted.wire.chunked import ChunkedBody
-from aibrix_twisted.wire.head import BadMessage, RequestHead, parse_request_head
+from aibrix_twisted.wire.head import BadMessage, RequestHead
+from aibrix_twisted.wire.remembered import read_request_head
 
 #: RFC 9112 §3 asks for at least 8 000 octets.
 MAX_REQUEST_LINE_BYTES: Final = 8192
@@ -121,7 +122,7 @@ class RequestParser:
         line_end = data.find(b"\r\n", 2)
         if line_end > MAX_REQUEST_LINE_BYTES:
             raise _long_line()
-        head = parse_request_head(data[: end + 4], max_headers=self._max_headers)
+        head = read_request_head(data[: end + 4], max_headers=self._max_headers)
         if head.content_length is not None and head.content_length > self._max_body:
             raise BadMessage(
                 413, "body_too_large", f"content-length {head.content_length}: expected {self._max_body} bytes at most"

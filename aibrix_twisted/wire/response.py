@@ -13,7 +13,8 @@ from typing import Final, Protocol
 
 import httptools
 
-from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead, parse_response_head
+from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
+from aibrix_twisted.wire.remembered import read_response_head
 
 #: llhttp is told of a chunked message with this, for it reads the real head no better than we did.
 _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -23,6 +24,8 @@ MAX_INTERIM: Final = 8
 
 #: Sizes of chunks as they are usually spelled, of those that a read may hold whole.
 _SIZES: Final = {b"%x" % size: size for size in range(1, 4096)}
+
+_NONE, _LENGTH, _CHUNKED, _CLOSE = Framing
 
 
 class ResponseSink(Protocol):
@@ -152,7 +155,7 @@ class ResponseParser:
 
         @return: whether that is an end of the response: only where its head promised none.
         """
-        return self.complete or self._framing is Framing.CLOSE
+        return self.complete or self._framing is _CLOSE
 
     def _last(self, body: bytes, chunks: _Chunks, broken: BadMessage | None) -> None:
         """The last chunk is here.  Bytes beyond it are nobody's, and make the connection unfit."""
@@ -170,7 +173,7 @@ class ResponseParser:
             self._take_head(self._buffer + data if self._buffer else data)
         elif self.complete:
             self.excess = True
-        elif framing is Framing.CLOSE:
+        elif framing is _CLOSE:
             self._body(data)
         else:
             self._take_length(data)
@@ -196,7 +199,7 @@ class ResponseParser:
                 self._check_unfinished_head(data)
                 self._buffer = data
                 return
-            head = parse_response_head(data[: end + 4], max_headers=self._max_headers)
+            head = read_response_head(data[: end + 4], max_headers=self._max_headers)
             data = data[end + 4 :]
             if head.status >= 200:
                 break
@@ -209,14 +212,18 @@ class ResponseParser:
 
     def _begin(self, head: ResponseHead, data: bytes) -> None:
         framing = self._framing = head.framing
-        if framing is Framing.CHUNKED:
+        if framing is _LENGTH:
+            left = self._left = head.content_length or 0
+            self._sink.response_head(head)
+            if data or not left:
+                self._take_length(data)
+            return
+        if framing is _CHUNKED:
             chunks = self._chunks = _Chunks()
             self._llhttp = httptools.HttpResponseParser(chunks)
             self._llhttp.feed_data(_CHUNKED_HEAD)
-        elif framing is Framing.LENGTH:
-            self._left = head.content_length or 0
         self._sink.response_head(head)
-        if framing is Framing.NONE or (framing is Framing.LENGTH and not self._left):
+        if framing is _NONE:
             self.excess = bool(data)
             self.complete = True
             self._sink.response_complete()

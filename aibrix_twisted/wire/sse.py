@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 #: The end of an event: two line ends in a row, each CR LF, LF or CR; a CR LF is never taken for two.
 _BLANK: Final = re.compile(rb"(?>\r\n|\n|\r)(?>\r\n|\n|\r)")
 _LINE_END: Final = re.compile(rb"\r\n|\n|\r")
+_CR: Final = 13
 _BOM: Final = b"\xef\xbb\xbf"
 
 
@@ -37,7 +38,8 @@ def read_event(raw: bytes) -> Event | None:
     """One event out of its lines; C{None} where there is no data in them, as in a comment."""
     data: list[bytes] = []
     name = b""
-    for line in _LINE_END.split(raw.removeprefix(_BOM)):
+    raw_lines = raw.removeprefix(_BOM)
+    for line in raw_lines.split(b"\n") if _CR not in raw_lines else _LINE_END.split(raw_lines):
         field, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if field == b"data":

@@ -40,6 +40,10 @@ _MAX_KEPT: Final = 1024
 #: What comes right before the text of an event, in chat and in completions.
 _TEXT_KEYS: Final = (b'"content":"', b'"text":"')
 
+#: Looked for as numbers: C{bytes in bytes} takes ten times as long, for it first tries its operand as a number (and
+#: fails, with an exception); where more than a byte is looked for, C{find} does not.
+_QUOTE, _LF, _CR = b'"\n\r'
+
 #: Frames learned per stream; one whose events keep changing does without.
 _MAX_FRAMES: Final = 8
 
@@ -122,10 +126,10 @@ class StreamWatch:
             start, end = self._frame_start, self._frame_end
             if data.startswith(start) and data.endswith(end) and len(data) >= self._frame_bytes:
                 text = data[len(start) : -len(end)]
-                if b'"' not in text and b"\n" not in text and b"\r" not in text:
+                if _QUOTE not in text and _LF not in text and _CR not in text:
                     self.events += 1
                     return data
-            if data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and b"\r" not in data:
+            if data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and _CR not in data:
                 self.events += 1
                 if not _is_of_interest(data):
                     self._learn(data)
@@ -171,7 +175,7 @@ class StreamWatch:
     def _pass(self, raws: list[bytes]) -> bytes:
         passed = []
         for raw in raws:
-            if b"data" in raw and read_event(raw) is not None:
+            if raw.find(b"data") >= 0 and read_event(raw) is not None:
                 self.events += 1
             if not _is_of_interest(raw) or self._keep(raw):
                 passed.append(raw)
@@ -227,15 +231,16 @@ class StreamWatch:
 
 def _is_of_interest(data: bytes) -> bool:
     """Whether there may be something in it that says how the stream ends, or what it took.  HOT."""
+    find = data.find
     return (
-        (b'"finish_reason"' in data and _says_more_than_null(data, b'"finish_reason"'))
-        or b'"error"' in data
-        or b"[DONE]" in data
-        or (b'"usage"' in data and _says_more_than_null(data, b'"usage"'))
-        or b'"response.' in data
-        or b"message_stop" in data
-        or b"event: error" in data
-        or b"event:error" in data
+        (find(b'"finish_reason"') >= 0 and _says_more_than_null(data, b'"finish_reason"'))
+        or find(b'"error"') >= 0
+        or find(b"[DONE]") >= 0
+        or (find(b'"usage"') >= 0 and _says_more_than_null(data, b'"usage"'))
+        or find(b'"response.') >= 0
+        or find(b"message_stop") >= 0
+        or find(b"event: error") >= 0
+        or find(b"event:error") >= 0
     )
 
 

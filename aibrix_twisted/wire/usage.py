@@ -54,8 +54,8 @@ def _read(said: dict[str, Any]) -> Usage | None:
     made = _count(said, "completion_tokens", "output_tokens")
     if given is None and made is None:
         given = _count(said, "total_tokens", "search_units")
-    if given is None and made is None:
-        return None
+        if given is None:
+            return None
     cached = _count(said, "cache_read_input_tokens")
     for name in ("prompt_tokens_details", "input_tokens_details"):
         details = said.get(name)
@@ -64,9 +64,8 @@ def _read(said: dict[str, Any]) -> Usage | None:
     return Usage(given, made, cached)
 
 
-def _count(said: dict[str, Any], *names: str) -> int | None:
-    for name in names:
-        value = said.get(name)
-        if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
-            return value
-    return None
+def _count(said: dict[str, Any], name: str, other: str = "") -> int | None:
+    value = said.get(name)
+    if type(value) is int and value >= 0:  # not true, nor false, which are numbers too
+        return value
+    return _count(said, other) if other else None

@@ -1,43 +1,16 @@
-"""Writing heads, and what is passed on of them."""
+"""Writing heads."""
 
 from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.wire.framing import HOP_BY_HOP, forwardable, response_head
+from aibrix_twisted.wire.framing import header_lines, response_head
 
 
-def passed(*headers: tuple[bytes, bytes], own: frozenset[bytes] = HOP_BY_HOP) -> list[tuple[bytes, bytes]]:
-    """What goes on of these."""
-    return forwardable(list(headers), {name.lower(): value for name, value in headers}, own)
-
-
-class ForwardableTests(SynchronousTestCase):
-    """Hop-by-hop headers stay on their hop (RFC 9110 §7.6.1)."""
-
-    def test_hop_by_hop_and_named(self) -> None:
-        """Those of the list, in any case, and those that Connection names."""
-        self.assertEqual(
-            passed(
-                (b"Keep-Alive", b"1"),
-                (b"TE", b"x"),
-                (b"Connection", b"X-Secret, close"),
-                (b"x-secret", b"1"),
-                (b"Proxy-Authorization", b"y"),
-                (b"Upgrade", b"h2c"),
-                (b"X-Kept", b"v"),
-                (b"Trailer", b"t"),
-            ),
-            [(b"X-Kept", b"v")],
-        )
-
-    def test_own_in_either_spelling(self) -> None:
-        """A header of ours cannot be smuggled in with an underscore."""
-        own = frozenset({b"x-request-id"})
-        self.assertEqual(
-            passed((b"X-Request-Id", b"1"), (b"X_Request_Id", b"2"), (b"a_b", b"3"), own=own), [(b"a_b", b"3")]
-        )
+class HeadTests(SynchronousTestCase):
+    """What a head is made of."""
 
     def test_head(self) -> None:
         """Lines, and the empty one."""
-        self.assertEqual(response_head(200, b"OK", [(b"a", b"b")]), b"HTTP/1.1 200 OK\r\na: b\r\n\r\n")
+        lines = header_lines([(b"a", b"b"), (b"c", b"")])
+        self.assertEqual(response_head(200, b"OK", lines), b"HTTP/1.1 200 OK\r\na: b\r\nc: \r\n\r\n")

@@ -95,6 +95,9 @@ class PeekTests(SynchronousTestCase):
             (b'{"model":"a","model":"b"}', "model", "twice"),
             (b'{"model":"a","mod\\u0065l":"b"}', "model", "twice"),
             (b'{"stream":true,"model":"a","stream":false}', "stream", "twice"),
+            (b'{"model" \r\n\t:"a","model":"b"}', "model", "twice"),
+            (b'{"max\\u005Ftokens":1,"model":"a","max_tokens":2}', "max_tokens", "twice"),
+            (b'{"user":"user","messages":[{"role":"user","user":"x"}],"model":"a","use\\u0072":1}', "user", "twice"),
             (deep, None, "deeper than 64"),
             (b'{"model":"m","x":' + b"[" * 5000 + b"]" * 5000 + b"}", None, ""),
         ):
@@ -108,6 +111,8 @@ class PeekTests(SynchronousTestCase):
         document = {"model": "m", "tools": [{"model": 1, "stream": 2}], "metadata": {"model": "x", "user": "y"}}
         self.assertEqual(ask("/v1/chat/completions", document).model, "m")
         self.assertEqual(ask("/v1/chat/completions", b'{"model":"m","x":"caf\\u00e9"}').model, "m")
+        inner = b'{"model":"m","tools":[{"model":"x","stream":1},{"model":"y"}],"x":"\\u003cmodel\\u003e"}'
+        self.assertEqual(ask("/v1/chat/completions", inner).model, "m")
 
     def test_many_shallow_brackets(self) -> None:
         """A long conversation is not a deep one."""

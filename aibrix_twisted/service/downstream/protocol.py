@@ -164,7 +164,13 @@ class DownstreamConnection(Protocol):
             return
         if self._work is None and self._parser.idle:
             self._since = self._wheel.now
-        self._feed(data)
+        try:
+            self._parser.feed(data)
+        except BadMessage as bad:
+            self._malformed(bad)
+        except Exception:  # noqa: BLE001 - the door: a defect of ours ends this connection only
+            _log.failure("while reading a request of {client}", client=self.client)
+            self.transport.abortConnection()
         if self._work is not None and not self._reading_paused and self._parser.pending_bytes > PIPELINED_BYTES:
             self._reading_paused = True
             self.transport.pauseProducing()
@@ -302,15 +308,6 @@ class DownstreamConnection(Protocol):
             self._close()
 
     # -- inside ----------------------------------------------------------------------------------------------
-
-    def _feed(self, data: bytes) -> None:
-        try:
-            self._parser.feed(data)
-        except BadMessage as bad:
-            self._malformed(bad)
-        except Exception:  # noqa: BLE001 - the door: a defect of ours ends this connection only
-            _log.failure("while reading a request of {client}", client=self.client)
-            self.transport.abortConnection()
 
     def _advance(self) -> None:
         """Parse the next request of those that came already; a loop, for their answers may be immediate."""

@@ -25,7 +25,8 @@ class Line(Protocol):
         ...
 
 
-Headers = list[tuple[bytes, bytes]]
+#: Lines of a head, each with its line end.
+Headers = bytes
 
 
 class Reply:
@@ -79,16 +80,16 @@ class Reply:
         if status in (204, 304):
             pass
         elif length is not None:
-            headers.append((b"content-length", b"%d" % length))
+            headers += b"content-length: %d\r\n" % length
         elif self._minor_version:
-            headers.append((b"transfer-encoding", b"chunked"))
+            headers += b"transfer-encoding: chunked\r\n"
             self._chunked = not self._without_body
         else:
             self._keep = False
         if not self._keep:
-            headers.append((b"connection", b"close"))
+            headers += b"connection: close\r\n"
         elif not self._minor_version:
-            headers.append((b"connection", b"keep-alive"))
+            headers += b"connection: keep-alive\r\n"
         head = response_head(status, reason, headers)
         if not data or self._without_body:
             self._send(head)

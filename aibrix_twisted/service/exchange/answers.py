@@ -23,7 +23,7 @@ from aibrix_twisted.wire.usage import Usage
 class Begins(Protocol):
     """Gives the client the head, made out of the engine's, and the first of the body."""
 
-    def __call__(self, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None) -> None:
+    def __call__(self, answer: Answer, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None) -> None:
         """Called once, when the head is about to go out."""
         ...
 
@@ -117,7 +117,7 @@ class StreamAnswer:
     def _begin(self, data: bytes) -> None:
         head, self._head = self._head, None
         if self._reply is not None and head is not None:
-            self._begins(head, data, streamed=True, length=None)
+            self._begins(self, head, data, streamed=True, length=None)
 
 
 class WholeAnswer:
@@ -146,7 +146,7 @@ class WholeAnswer:
             return
         head, self._head = self._head, None
         length = head.content_length if head.framing is Framing.LENGTH else None
-        self._begins(head, out, streamed=False, length=length)
+        self._begins(self, head, out, streamed=False, length=length)
 
     def judge(self) -> Payload:
         """Whole where it decodes, or where its framing is all that can be asked."""
@@ -161,7 +161,7 @@ class WholeAnswer:
             return
         if head is not None:
             data = self._body.body()
-            self._begins(head, data, streamed=False, length=len(data))
+            self._begins(self, head, data, streamed=False, length=len(data))
         reply.finish()
 
     def detach(self) -> None:

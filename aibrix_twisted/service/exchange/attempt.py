@@ -40,12 +40,6 @@ class Owner(Protocol):
         """Its request is on its way."""
         ...
 
-    def answer_begins(
-        self, attempt: Attempt, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None
-    ) -> None:
-        """The head of its answer is to go to the client, with the first of the body."""
-        ...
-
     def attempt_over(self, attempt: Attempt, ending: Ending) -> None:
         """It ended, and is settled."""
         ...
@@ -161,10 +155,6 @@ class Attempt:
         figures, load, now = read_orca(said), self.replica.load, self._wheel.now
         if figures is not None:
             load.read(amended(load.fresh_engine(now), now, figures), ORCA_FRESH_S)
-
-    def begins(self, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None) -> None:
-        """From the answer: its head is to go out."""
-        self._owner.answer_begins(self, head, data, streamed=streamed, length=length)
 
     def bodyReceived(self, data: bytes) -> None:
         """HOT: once a read."""

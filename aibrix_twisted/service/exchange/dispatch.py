@@ -5,33 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.wire.framing import HOP_BY_HOP, forwardable
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.routes import Dialect
 from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_model
-
-#: Ours to set or to read, so never a client's to send on.  C{accept-encoding} goes because a coded answer could
-#: not be judged.
-_NOT_SENT_ON: Final = HOP_BY_HOP | frozenset(
-    {
-        b"accept-encoding",
-        b"authorization",
-        b"config-profile",
-        b"content-length",
-        b"expect",
-        b"external-filter",
-        b"forwarded",
-        b"host",
-        b"routing-strategy",
-        b"via",
-        b"x-aibrix-priority",
-        b"x-aibrix-session-key",
-        b"x-forwarded-for",
-        b"x-request-id",
-        b"x-request-timeout",
-    }
-)
 
 #: Dialects that know C{stream_options.include_usage}.
 _WITH_STREAM_OPTIONS: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
@@ -42,12 +19,12 @@ def sent_on(head: RequestHead, client: str, request_id: str) -> bytes:
 
     C{x-forwarded-for} is replaced, not appended to: a client's own word on where it is must not reach an engine.
     """
-    lines = [b"%b: %b\r\n" % field for field in forwardable(head.headers, head.fields, _NOT_SENT_ON)]
-    lines.append(
-        b"x-request-id: %b\r\nx-forwarded-for: %b\r\nvia: 1.%d aibrix-gateway\r\n"
-        % (request_id.encode(), client.encode(), head.minor_version)
+    return b"%bx-request-id: %b\r\nx-forwarded-for: %b\r\nvia: 1.%d aibrix-gateway\r\n" % (
+        head.onward,
+        request_id.encode(),
+        client.encode(),
+        head.minor_version,
     )
-    return b"".join(lines)
 
 
 def edited_body(

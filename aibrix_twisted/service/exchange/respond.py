@@ -2,27 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Headers, Reply
 from aibrix_twisted.wire.error_object import error_body
-from aibrix_twisted.wire.framing import HOP_BY_HOP, REASONS, forwardable
+from aibrix_twisted.wire.framing import REASONS, header_lines
 from aibrix_twisted.wire.head import ResponseHead
-
-#: Ours to set.
-_NOT_PASSED_ON: Final = HOP_BY_HOP | frozenset(
-    {
-        b"content-length",
-        b"request-id",
-        b"routing-strategy",
-        b"x-aibrix-attempts",
-        b"x-aibrix-edited",
-        b"x-aibrix-replica",
-        b"x-request-id",
-    }
-)
 
 #: So that nothing between us and the client holds a stream back.
 _STREAM: Final = ((b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no"))
@@ -32,15 +20,17 @@ _JSON: Final = (b"content-type", b"application/json")
 
 def reply_headers(exchange: Exchange, head: ResponseHead, *, streamed: bool) -> Headers:
     """An engine's headers as the client gets them, but for framing."""
-    headers = forwardable(head.headers, head.fields, _NOT_PASSED_ON)
-    headers += _ours(exchange)
-    headers.append((b"x-aibrix-replica", exchange.replica.encode()))
-    headers.append((b"routing-strategy", exchange.policy.encode()))
+    lines = b"%b%bx-aibrix-replica: %b\r\nrouting-strategy: %b\r\n" % (
+        head.onward,
+        _ours(exchange),
+        exchange.replica.encode(),
+        exchange.policy.encode(),
+    )
     if exchange.edited:
-        headers.append((b"x-aibrix-edited", ",".join(exchange.edited).encode()))
+        lines += b"x-aibrix-edited: %b\r\n" % ",".join(exchange.edited).encode()
     if streamed:
-        headers += [line for line in _STREAM if line[0] not in head.fields]
-    return headers
+        lines += header_lines([line for line in _STREAM if line[0] not in head.fields])
+    return lines
 
 
 #: What a stream that waits for a replica is sent: a comment, which clients pass over (WHATWG HTML §9.2.5).
@@ -49,29 +39,30 @@ PING: Final = b": waiting for a replica\n\n"
 
 def begin_pinged(exchange: Exchange, reply: Reply) -> None:
     """Begin a stream before any replica has it.  Which one will is not known yet, so its head cannot say."""
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), *_STREAM, *_ours(exchange)]
-    reply.begin(200, REASONS[200], headers, PING, length=None)
+    lines = header_lines(((b"content-type", b"text/event-stream; charset=utf-8"), *_STREAM)) + _ours(exchange)
+    reply.begin(200, REASONS[200], lines, PING, length=None)
 
 
 def send_error(error: GatewayError, exchange: Exchange, reply: Reply) -> None:
     """OpenAI's error object, with AIBrix's headers where it has any for the case."""
     body = error_body(str(error), error.status, error.param, error.said_code)
-    send_own(error.status, [_JSON, *error.headers], body, exchange, reply)
+    send_own(error.status, (_JSON, *error.headers), body, exchange, reply)
 
 
 def send_document(body: bytes, exchange: Exchange, reply: Reply, *, status: int = 200) -> None:
     """A JSON document of our own."""
-    send_own(status, [_JSON], body, exchange, reply)
+    send_own(status, (_JSON,), body, exchange, reply)
 
 
-def send_own(status: int, headers: Headers, body: bytes, exchange: Exchange, reply: Reply) -> None:
+def send_own(
+    status: int, headers: Iterable[tuple[bytes, bytes]], body: bytes, exchange: Exchange, reply: Reply
+) -> None:
     """An answer that no engine had a part in, whole."""
-    reply.begin(status, REASONS[status], headers + _ours(exchange), body, length=len(body))
+    reply.begin(status, REASONS[status], header_lines(headers) + _ours(exchange), body, length=len(body))
     reply.finish()
 
 
 def _ours(exchange: Exchange) -> Headers:
     id = exchange.id.encode()
-    if exchange.attempts > 1:
-        return [(b"x-request-id", id), (b"request-id", id), (b"x-aibrix-attempts", b"%d" % exchange.attempts)]
-    return [(b"x-request-id", id), (b"request-id", id)]
+    lines = b"x-request-id: %b\r\nrequest-id: %b\r\n" % (id, id)
+    return lines + b"x-aibrix-attempts: %d\r\n" % exchange.attempts if exchange.attempts > 1 else lines

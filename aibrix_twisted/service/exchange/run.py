@@ -224,7 +224,7 @@ class Run:
             self._asked,
             attempt.replica,
             self._reply,
-            attempt.begins,
+            self._answer_begins,
             withhold_usage=attempt.withhold_usage,
             max_bytes=self._settings.limits.answer_bytes,
         )
@@ -232,16 +232,20 @@ class Run:
             answer.detach()
         return answer
 
-    def answer_begins(
-        self, attempt: Attempt, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None
+    def _answer_begins(
+        self, answer: Answer, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None
     ) -> None:
         """The client gets the first of it: from here on it cannot be had from elsewhere."""
         exchange, reply = self.exchange, self._reply
         exchange.stamps.first_byte = self._exchanges.seconds()
         self._delivered = True
-        self._won(attempt)
         self._body = b""
-        exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
+        attempt = self._attempt
+        if self._rival is not None and self._rival.answer is answer:
+            attempt = self._rival
+        if attempt is not None:  # else it is over, and was gathered whole
+            self._won(attempt)
+            exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         if not reply.begun:
             headers = reply_headers(exchange, head, streamed=streamed)
             reply.begin(head.status, head.reason, headers, data, length=length)
@@ -443,6 +447,7 @@ class Run:
         """Everything is written: let go, then let the client's connection go on."""
         if self._slot is not None:
             self._slot.discard(self)
+        self._last = self._declined = self._waiter = None  # they know us: a circle would wait for the collector
         settle_exchange(self.exchange, self._reply, self._exchanges)
         if not self._gone:
             self._reply.let_go()

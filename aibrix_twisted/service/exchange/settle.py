@@ -28,7 +28,7 @@ def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> No
         replica.seen_done = True
     if attempt.fault:
         replica.last_error = attempt.fault
-    exchanges.metrics.attempts[replica.name, ending.outcome.value] += 1
+    exchanges.metrics.attempts[replica.name, ending.outcome] += 1
     exchanges.left(replica)
 
 

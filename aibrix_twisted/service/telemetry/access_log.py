@@ -95,7 +95,9 @@ class AccessLog:
         if self._writing is not None or not self._waiting:
             return
         waiting, self._waiting = self._waiting, []
-        lines = b"".join([line_of(exchange, at) for at, exchange in waiting])
+        lines = bytearray()  # each line is copied at once: the encoder gives it with kilobytes of room to spare
+        for at, exchange in waiting:
+            lines += line_of(exchange, at)
         self._writing = writing = self._in_thread(lambda: self._write(lines))
         log_failure_of(writing.addBoth(self._written, len(waiting)), "writing the access log")
 
@@ -108,7 +110,7 @@ class AccessLog:
                 _log.failure("the access log {path} cannot be written", result, path=self._path)
         self._failed = isinstance(result, Failure)
 
-    def _write(self, lines: bytes) -> None:
+    def _write(self, lines: bytearray) -> None:
         """In the thread."""
         if self._fd is None:
             self._fd = _open(self._path)

@@ -67,7 +67,7 @@ class Metrics:
 def outcome_label(exchange: Exchange) -> str:
     """The assembly's outcome; where no attempt was concluded: C{refused} with an error, else C{complete}."""
     if exchange.outcome is not None:
-        return exchange.outcome.value
+        return exchange.outcome
     return "refused" if exchange.error else "complete"
 
 

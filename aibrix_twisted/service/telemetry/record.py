@@ -32,7 +32,7 @@ def line_of(exchange: Exchange, ended_at: float) -> bytes:
         "attempts": exchange.attempts,
         "status": exchange.status,
         "outcome": outcome_label(exchange),
-        "cause": exchange.cause.value if exchange.cause is not None else None,
+        "cause": exchange.cause,
         "error": exchange.error,
         "reason": exchange.reason,
         "stream": exchange.stream,

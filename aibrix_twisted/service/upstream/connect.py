@@ -105,7 +105,9 @@ class Connecting:
         """From the connection: it has its transport."""
         if not self._over:
             self._over = True
-            self._connected(connection)
+            connected = self._connected
+            del self._connected, self._failed  # the transport keeps us; whoever asked for it should not be kept, too
+            connected(connection)
 
     def refused(self, why: str, *, late: bool) -> None:
         """From the factory.

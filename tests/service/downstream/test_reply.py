@@ -45,7 +45,7 @@ class ReplyTests(SynchronousTestCase):
             (0, True, None, b"connection: close\r\n", b"ab", False),
         ):
             reply = self.reply(minor_version=version, keep_alive=keep)
-            reply.begin(200, b"OK", [(b"a", b"b")], b"a", length=length)
+            reply.begin(200, b"OK", b"a: b\r\n", b"a", length=length)
             self.assertEqual(len(self.line.pieces), 1, "a head and its first bytes are one write")
             reply.write(b"b")
             reply.finish()
@@ -62,13 +62,13 @@ class ReplyTests(SynchronousTestCase):
             (304, False, 0, b""),
         ):
             reply = self.reply(without_body=without)
-            reply.begin(status, b"X", [], b"" if status != 200 else b"ignored", length=length)
+            reply.begin(status, b"X", b"", b"" if status != 200 else b"ignored", length=length)
             reply.finish()
             reply.let_go()
             self.assertEqual(self.line.pieces, [b"HTTP/1.1 %d X\r\n%b\r\n" % (status, lines)])
             self.assertEqual((self.line.over, reply.bytes_out), ([True], 0))
         reply = self.reply()
-        reply.begin(200, b"OK", [], b"", length=None)
+        reply.begin(200, b"OK", b"", b"", length=None)
         reply.finish()
         self.assertEqual(self.line.pieces[1:], [b"0\r\n\r\n"])
 
@@ -76,7 +76,7 @@ class ReplyTests(SynchronousTestCase):
         """The last event if there is one, never the last chunk, and the line is told."""
         for event in (b"", b"data: {}\n\n"):
             reply = self.reply()
-            reply.begin(200, b"OK", [], b"a", length=None)
+            reply.begin(200, b"OK", b"", b"a", length=None)
             reply.cut(event)
             reply.let_go()
             wanted = [b"%x\r\n%b\r\n" % (len(event), event)] if event else []
@@ -89,7 +89,7 @@ class ReplyTests(SynchronousTestCase):
             reply = self.reply()
             if early:
                 reply.close_after()
-            reply.begin(200, b"OK", [], b"", length=0)
+            reply.begin(200, b"OK", b"", b"", length=0)
             reply.close_after()
             reply.finish()
             reply.let_go()

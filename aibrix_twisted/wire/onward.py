@@ -1,0 +1,82 @@
+"""Which headers of a message go from one connection to the next."""
+
+from __future__ import annotations
+
+from typing import Final
+
+Fields = dict[bytes, bytes]
+Headers = list[tuple[bytes, bytes]]
+
+#: Meant for one connection only (RFC 9110 §7.6.1), and those that frame a message, which are each side's own.
+HOP_BY_HOP: Final = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+#: Of a request.  Ours to set or to read, so never a client's to send on.  C{accept-encoding} goes because a coded
+#: answer could not be judged.
+NOT_SENT_ON: Final = HOP_BY_HOP | frozenset(
+    {
+        b"accept-encoding",
+        b"authorization",
+        b"config-profile",
+        b"content-length",
+        b"expect",
+        b"external-filter",
+        b"forwarded",
+        b"host",
+        b"routing-strategy",
+        b"via",
+        b"x-aibrix-priority",
+        b"x-aibrix-session-key",
+        b"x-forwarded-for",
+        b"x-request-id",
+        b"x-request-timeout",
+    }
+)
+
+#: Of a response.  Ours to set.
+NOT_PASSED_ON: Final = HOP_BY_HOP | frozenset(
+    {
+        b"content-length",
+        b"request-id",
+        b"routing-strategy",
+        b"x-aibrix-attempts",
+        b"x-aibrix-edited",
+        b"x-aibrix-replica",
+        b"x-request-id",
+    }
+)
+
+_NAMES_NOTHING: Final = frozenset({b"keep-alive", b"close"})
+
+
+def options_of(value: bytes) -> frozenset[bytes]:
+    """The members of a comma-separated list such as C{Connection}, in lower case."""
+    return frozenset(option.strip().lower() for option in value.split(b",")) - {b""}
+
+
+def onward(headers: Headers, fields: Fields, own: frozenset[bytes]) -> bytes:
+    """The lines, each with its line end, that go on to the other side.
+
+    Left out are those that C{Connection} names, those in C{own}, and spellings of either with C{_} for C{-}, which
+    some readers take for the same.
+
+    @param own: lower case, L{HOP_BY_HOP} among them.
+    """
+    named = fields.get(b"connection")
+    if named is not None and named.lower() not in _NAMES_NOTHING:
+        own = own | options_of(named)
+    kept = [header for header in headers if header[0].lower() not in own]
+    if b"_" in b"".join(fields):
+        kept = [header for header in kept if header[0].lower().replace(b"_", b"-") not in own]
+    return b"".join([b"%b: %b\r\n" % header for header in kept])
