@@ -10,6 +10,7 @@ from typing import Any
 
 from twisted.internet.defer import Deferred
 from twisted.internet.testing import MemoryReactorClock
+from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.settings import AccessLogSettings, AdminAuthSettings, ReplicaSettings, Settings, Timeouts
@@ -225,6 +226,53 @@ class AdminTests(GatewayTestCase):
         self.assertTrue(self.gateway.readiness()[0])
         self.gateway.desk.drain("a", on=True)
         self.assertFalse(self.gateway.readiness()[0])
+
+
+class LifeTests(SynchronousTestCase):
+    """From C{startService} to C{stopService}."""
+
+    def begun(self, settings: Settings) -> tuple[Reactor, Gateway]:
+        """A gateway that runs."""
+        reactor, source = Reactor(), Given()
+        gateway = Gateway(reactor, settings, source)  # type: ignore[arg-type]
+        gateway.privilegedStartService()
+        gateway.startService()
+        return reactor, gateway
+
+    def test_it_asks_and_it_stops(self) -> None:
+        """Replicas are asked for their models; once it has stopped, nothing is left that would ever be done."""
+        reactor, gateway = self.begun(SETTINGS)
+        reactor.pump([0.1] * 3)
+        self.assertEqual([port for _, port, *_ in reactor.tcpClients], [1])
+        connection = reactor.tcpServers[0][1].buildProtocol(None)
+        wire = Wire(connection)
+        connection.makeConnection(wire)
+        stopped = gateway.stopService()
+        self.assertTrue(wire.aborted)
+        self.assertNoResult(stopped)
+        reactor.closing[0].callback(None)
+        self.successResultOf(stopped)
+        reactor.pump([0.1] * 3)
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
+    def test_without_replicas(self) -> None:
+        """It runs, and says so: perhaps somebody will register."""
+        logged: list[str] = []
+
+        def observe(event: Any) -> None:
+            if event.get("log_format"):
+                logged.append(event["log_format"].format(**event))
+
+        globalLogPublisher.addObserver(observe)
+        self.addCleanup(globalLogPublisher.removeObserver, observe)
+        reactor, gateway = self.begun(dataclasses.replace(SETTINGS, replica=()))
+        self.assertTrue(any(line.startswith("no replica is configured") for line in logged), logged)
+        self.assertFalse(gateway.readiness()[0])
+        gateway.desk.put("r", {"url": "http://192.0.2.3:1", "models": ["n"]}, 30.0)
+        self.assertTrue(gateway.readiness()[0])
+        stopped = gateway.stopService()
+        reactor.closing[0].callback(None)
+        self.successResultOf(stopped)
 
 
 class DrainTests(GatewayTestCase):
