@@ -6,7 +6,7 @@ import dataclasses
 import random
 from typing import Any
 
-from twisted.internet.error import ConnectionDone, ConnectionLost, TimeoutError
+from twisted.internet.error import ConnectionDone, ConnectionLost, ConnectionRefusedError, TimeoutError
 from twisted.internet.task import Clock
 from twisted.python.failure import Failure
 
@@ -118,7 +118,7 @@ class Connector:
 
     def refused(self, *, late: bool = False) -> None:
         """It did not; perhaps for want of any answer."""
-        error = TimeoutError("timed out") if late else ConnectionLost("refused")
+        error = TimeoutError("timed out") if late else ConnectionRefusedError("refused")
         self.factory.clientConnectionFailed(self, Failure(error))
 
 

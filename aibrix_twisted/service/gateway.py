@@ -178,7 +178,7 @@ class Gateway(MultiService):
             self._reload()
         except ConfigError as error:
             self.metrics.reloads["refused",] += 1
-            message = f"not reloaded: {len(error.problems)} problems"
+            message = "not reloaded: the configuration cannot be used"
             raise Denied(422, message, "invalid_configuration", error.problems) from None
         return {"status": "reloaded", "replicas": len(self.exchanges.fleet.replicas)}
 

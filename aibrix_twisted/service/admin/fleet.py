@@ -91,14 +91,14 @@ class FleetDesk:
         return self._named(name), known is None
 
     def remove(self, name: str) -> dict[str, Any]:
-        """Take it out.  What is under way there is finished."""
+        """Take it out.  What is under way there is finished.  One that stands elsewhere, too, stays there."""
         replica = self._replica(name)
-        if replica.source not in _OURS:
+        if replica.source not in _OURS and self._registry.known(name) is None:
             where = "in the configuration file" if replica.source == "static" else f"of {replica.source}"
             raise Denied(409, f"the replica {name!r} is {where}: remove it there, or drain it", "replica_not_ours")
         facts = self._facts(replica)
         self._registry.remove(name)
-        return {**facts, "state": "leaving"}
+        return {**facts, "state": "leaving"} if self._keeper.replica(name) is None else self._named(name)
 
     def drain(self, name: str, *, on: bool) -> dict[str, Any]:
         """Give it no more, or again."""
@@ -131,6 +131,8 @@ class FleetDesk:
             (wanted,) = replicas_of([table], "the body")
         except ConfigError as error:
             raise Denied(400, "; ".join(error.problems), "invalid_replica", error.problems) from None
+        if wanted.api_key_file:  # whoever may add a replica need not be one who may read the gateway's files
+            raise Denied(400, "api_key_file: is taken from the configuration only", "invalid_replica")
         return wanted
 
     def _facts(self, replica: Replica) -> dict[str, Any]:

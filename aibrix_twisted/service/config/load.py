@@ -113,6 +113,8 @@ def _discovery_faults(discovery: DiscoverySettings) -> Iterator[tuple[Place, str
                 check(found)
             except ValueError as error:
                 yield (*place, *below), f"found {found!r}, {error}"
+        if any((dns.name, dns.port) == (other.name, other.port) for other in discovery.dns[:index]):
+            yield (*place, "name"), f"found {dns.name!r} a second time, expected one table a name"
         if dns.min_ttl > dns.max_ttl:
             yield (*place, "min_ttl"), f"found {dns.min_ttl:g}, expected a number not above max_ttl"
         yield from key_faults((*place, "api_key_file"), dns.api_key_file)

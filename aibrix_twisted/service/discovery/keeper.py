@@ -131,8 +131,10 @@ class FleetKeeper:
         replica.source = source
         if before is not None:
             known = before[1]
-            self._forget(known)
-            if known.url == replica.url:
+            if known.url != replica.url:
+                self._forget(known)
+            else:
+                self._prober.forget(known)
                 replica = dataclasses.replace(
                     replica,
                     load=known.load,
@@ -151,8 +153,7 @@ class FleetKeeper:
 
     def _forget(self, replica: Replica) -> None:
         self._prober.forget(replica)
-        if replica.load.in_flight:
-            self._leaving.append(replica)
+        self._leaving = [*self.leaving, replica]
 
     # -- what they say of themselves -------------------------------------------------------------------------
 

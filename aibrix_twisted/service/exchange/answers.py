@@ -195,7 +195,7 @@ class EventAnswer:
     def finish(self) -> None:
         """An error object as it came, on one line; for anything else, an error of ours."""
         line = bytes(self._body).replace(b"\r", b"").replace(b"\n", b" ").strip()
-        if not line.startswith(b"{") or len(line) > _MAX_ERROR_BYTES:
+        if self._head.status < 400 or not line.startswith(b"{") or len(line) > _MAX_ERROR_BYTES:
             event = error_event(f"the replica answered with status {self._head.status}", 502, None, "upstream_error")
         else:
             event = b"data: %b\n\n" % line

@@ -13,7 +13,7 @@ from itertools import count
 from typing import Any, Final, NamedTuple
 
 from twisted.internet.defer import Deferred, TimeoutError
-from twisted.internet.error import ConnectError, DNSLookupError
+from twisted.internet.error import ConnectError
 from twisted.internet.error import TimeoutError as ConnectTimedOut
 from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
@@ -35,7 +35,7 @@ SOON_S: Final = 1.0
 TICK_S: Final = 0.1
 
 #: Probes under way at once: a thousand replicas are not asked in one turn of the reactor.
-MAX_AT_ONCE: Final = 64
+MAX_AT_ONCE: Final = 256
 
 MAX_LIST_BYTES: Final = 1 << 20
 
@@ -188,6 +188,6 @@ def _verdict_of(failure: Failure) -> Verdict:
     if failure.check(TimeoutError, ConnectTimedOut):
         return Verdict(ProbeResult.TIMED_OUT, "a probe was not answered in time")
     ours = getattr(failure.value, "osError", None) in _OUR_OWN
-    if failure.check(ConnectError, DNSLookupError) and not ours:
+    if failure.check(ConnectError) and not ours:
         return Verdict(ProbeResult.REFUSED, failure.getErrorMessage())
     return Verdict(ProbeResult.FAILED, f"a probe failed: {failure.getErrorMessage()}")

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
-from twisted.internet.error import TimeoutError
+from twisted.internet.error import ConnectionRefusedError, NoRouteError
 from twisted.internet.interfaces import IAddress, IConnector, IHostResolution, IResolutionReceiver
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
@@ -32,7 +32,8 @@ class _OneConnection(ClientFactory):
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The next address, if there is one."""
-        self._attempt.refused(reason.getErrorMessage(), late=reason.check(TimeoutError) is not None)
+        there_is_nobody = reason.check(ConnectionRefusedError, NoRouteError) is not None
+        self._attempt.failed(reason.getErrorMessage(), sure=there_is_nobody)
 
 
 class Failed(Protocol):
@@ -41,7 +42,7 @@ class Failed(Protocol):
     def __call__(self, why: str, *, refused: bool) -> None:
         """
         @param why: for people.
-        @param refused: nothing listens there; else it may be that it is only slow.
+        @param refused: it is sure that nothing listens there.
         """
         ...
 
@@ -68,7 +69,7 @@ class Connecting:
         self._connector: IConnector | None = None
         self._resolution: IHostResolution | None = None
         self._over = False
-        self._late = False
+        self._sure = True
 
     def start(self) -> None:
         """Begin.  C{failed} may be called beneath this frame."""
@@ -99,6 +100,7 @@ class Connecting:
         """From the resolver."""
         self._resolution = None
         if not self._over:
+            self._sure = bool(self._addresses)  # a name without an address may be a name server in trouble
             self._next()
 
     def made(self, connection: UpstreamConnection) -> None:
@@ -109,20 +111,20 @@ class Connecting:
             del self._connected, self._failed  # the transport keeps us; whoever asked for it should not be kept, too
             connected(connection)
 
-    def refused(self, why: str, *, late: bool) -> None:
+    def failed(self, why: str, *, sure: bool) -> None:
         """From the factory.
 
-        @param late: it did not answer at all.
+        @param sure: nothing listens at that address; else it may be slow, or we may be short of something.
         """
         if not self._over:
             self._why = why
-            self._late = self._late or late
+            self._sure = self._sure and sure
             self._next()
 
     def _next(self) -> None:
         if not self._addresses:
             self._over = True
-            self._failed(self._why, refused=not self._late)
+            self._failed(self._why, refused=self._sure)
             return
         address = self._addresses.pop(0)
         factory = _OneConnection(self, self._make(self.made))

@@ -236,3 +236,24 @@ class DoneTests(DeskTestCase):
         """Is refused before anything is looked for."""
         for ttl_s in (0.0, -1.0, float("nan"), float("inf"), 86401.0):
             self.denied(400, "invalid_ttl", self.desk.put, "gpu0", NEW, ttl_s)
+
+    def test_keys_are_not_read_for_whoever_asks(self) -> None:
+        """A key file is named in the configuration, or nowhere: else its first line would go wherever a caller says."""
+        self.denied(400, "invalid_replica", self.desk.add, {**NEW, "api_key_file": __file__})
+
+    def test_what_the_configuration_names_by_now(self) -> None:
+        """What was added here, and stands in the configuration since, is forgotten here; there it stays."""
+        self.desk.add(NEW)
+        self.state.keeper.configure(Settings(replica=(*STATIC, ReplicaSettings(name="new", url=NEW["url"]))))
+        self.assertEqual((self.facts("new")["source"], len(self.desk.replicas()["problems"])), ("static", 1))
+        self.assertEqual(self.desk.remove("new")["source"], "static")
+        self.assertEqual(self.desk.replicas()["problems"], [])
+        self.denied(409, "replica_not_ours", self.desk.remove, "new")
+
+    def test_changed_while_in_use(self) -> None:
+        """It is the same replica, and leaves nobody behind."""
+        self.desk.add(NEW)
+        lease = self.replica("new").load.lease("n")
+        self.desk.put("new", {**NEW, "weight": 2.0}, None)
+        self.assertEqual((self.facts("new")["in_flight"], self.facts("new")["weight"]), (1, 2.0))
+        lease.release()

@@ -163,7 +163,7 @@ class WhatTests(ProberTestCase):
             (ConnectionRefusedError("refused"), ProbeResult.REFUSED, "refused"),
             (NoRouteError("no way"), ProbeResult.REFUSED, "no way"),
             (ConnectError(errno.EHOSTUNREACH, "no way"), ProbeResult.REFUSED, "no way"),
-            (DNSLookupError("no such name"), ProbeResult.REFUSED, "no such name"),
+            (DNSLookupError("no such name"), ProbeResult.FAILED, "no such name"),
             (TimeoutError("2 s"), ProbeResult.TIMED_OUT, "in time"),
             (ConnectTimedOut("2 s"), ProbeResult.TIMED_OUT, "in time"),
             (ConnectionLost("lost"), ProbeResult.FAILED, "lost"),
