@@ -437,16 +437,17 @@ class CommentTests(Fixture):
 
     def test_an_error_after_a_comment(self) -> None:
         """The engine's own object as the one event, on one line, then a cut; what is no object is said by us."""
-        for body, event in (
-            (b'{"error":\n {"message":"boom"}}', b'data: {"error":  {"message":"boom"}}\n\n'),
-            (b"<html>", b'"message":"the replica answered with status 500"'),
+        for status, body, event in (
+            (b"500 Oops", b'{"error":\n {"message":"boom"}}', b'data: {"error":  {"message":"boom"}}\n\n'),
+            (b"500 Oops", b"<html>", b'"message":"the replica answered with status 500"'),
+            (b"200 OK", b'{"id":"c"}', b'"message":"the replica answered with status 200"'),
         ):
             bench = self.set_up_pinged(probed())
             self.down()
             wire = self.ask(STREAM)
             bench.advance(3)
             self.up()
-            self.serve(answer(body, status=b"500 Oops"))
+            self.serve(answer(body, status=status))
             got = wire.take()
             self.assertIn(event, got)
             self.assertEqual(got.count(b"data: "), 1)
