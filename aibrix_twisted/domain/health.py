@@ -118,6 +118,11 @@ class Health:
         return self._settings.probe_interval > 0
 
     @property
+    def silent(self) -> bool:
+        """What waits there for its first byte may wait for ever: nothing is there, or nothing moves."""
+        return self.down or self._hangs
+
+    @property
     def draining(self) -> bool:
         """Somebody drains it."""
         return self._draining

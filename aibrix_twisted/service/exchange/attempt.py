@@ -62,6 +62,7 @@ class Attempt:
     __slots__ = (
         "_body",
         "_connecting",
+        "_given_up",
         "_head_bytes",
         "_owner",
         "_pool",
@@ -105,6 +106,7 @@ class Attempt:
         self.sent: float | None = None
         self.heard: float | None = None
         self.fault = ""
+        self._given_up = False
 
     # -- sending ---------------------------------------------------------------------------------------------
 
@@ -181,6 +183,12 @@ class Attempt:
             connecting.cancel()
         self.assembly.end(cause)
 
+    def give_up(self, why: str) -> None:
+        """Nothing is to be hoped for from this replica."""
+        self.fault = why
+        self._given_up = True
+        self.end(Cause.UPSTREAM_BROKE)
+
     def overdue(self, now: float, timeouts: Timeouts, *, paused: bool, resumed: float) -> str:
         """Which deadline the replica has missed, for people; C{""}: none.
 
@@ -205,5 +213,5 @@ class Attempt:
 
     @property
     def reused(self) -> bool:
-        """It was sent on a connection that had served before."""
-        return self.connection is not None and self.connection.uses > 1
+        """It was sent on a connection that had served before, and it was not we who ended it."""
+        return self.connection is not None and self.connection.uses > 1 and not self._given_up

@@ -414,8 +414,15 @@ class Run:
         elif why := attempt.overdue(now, timeouts, paused=self._paused, resumed=self._resumed):
             attempt.fault = why
             self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
+        elif attempt.health.silent and attempt.sent is not None and attempt.heard is None and self._may_move():
+            attempt.give_up("nothing has come of it, and the replica does not answer its probes")
         elif self._exchanges.hedges is not None and self._rival is None and not (self._delivered or self._gone):
             self._hedge(now, attempt, self._exchanges.hedges)
+
+    def _may_move(self) -> bool:
+        """Another replica could have it instead."""
+        found = self._exchanges.chooser.candidates(self.exchange.model, self._fleet, self._tried)
+        return not (self._asked.stateful or self._gone or self._delivered or isinstance(found, Lack))
 
     def _hedge(self, now: float, attempt: Attempt, hedges: Hedges) -> None:
         """Where a stream is late, and a replica has nothing to do: a second attempt beside the first."""
