@@ -8,7 +8,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.breaker import BreakerState
@@ -556,5 +556,9 @@ class HealthMachine(RuleBasedStateMachine):
         assert health.plain
 
 
-HealthMachine.TestCase.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
-MachineTests = HealthMachine.TestCase
+class MachineTests(SynchronousTestCase):
+    """Health, whatever happens."""
+
+    def test_any_sequence(self) -> None:
+        """Of so many steps, as many times."""
+        run_state_machine_as_test(HealthMachine, settings=settings(max_examples=150, stateful_step_count=40))
