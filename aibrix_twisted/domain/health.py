@@ -8,8 +8,10 @@ Three words, not one, because they are treated differently:
 - I{draining}: somebody wants it to finish what it has, and get no more.
 
 A replica that has sent something of an answer lately is healthy, whatever its probe says: busy engines answer probes
-late.  A probe that times out while requests are under way is no evidence by itself; only with silence on all of them,
-for as long as it takes that many probes to fail, does the replica count as hanging, and then it is ejected, not down.
+late.  But where an attempt broke, or was answered with a failure, and the next probe says that it is not well either,
+it is down at once: so does an engine that is being stopped.  A probe that times out while requests are under way is no
+evidence by itself; only with silence on all of them, for as long as it takes that many probes to fail, does the
+replica count as hanging, and then it is ejected, not down.
 """
 
 from __future__ import annotations
@@ -52,7 +54,8 @@ class Health:
     @ivar heard_at: when something of an answer last came from it.
     @ivar rises: how often it has come up; what failed there before the last time may be tried there again.
     @ivar changed_at: since when C{state} is what it is.
-    @ivar suspect: a connection to it broke, and no probe has said since whether anything is there.
+    @ivar suspect: a connection to it broke, or it said that it failed, and neither an attempt nor a probe has said
+        since that it is well.
     @ivar not_before: the engine itself asked to be left alone until then.
     """
 
@@ -188,7 +191,7 @@ class Health:
             self._passed(now)
             return
         self._passes = 0
-        if result is ProbeResult.REFUSED:
+        if result is ProbeResult.REFUSED or (result is ProbeResult.FAILED and self.suspect):
             self._fall(why, now)
         elif now - self.heard_at <= self._patience:
             self._fails = 0
@@ -269,7 +272,7 @@ class Health:
     def failed(self, why: str, now: float, rng: Random, *, broke: bool) -> None:
         """An attempt did not come back well.
 
-        @param broke: its connection broke: perhaps nothing is there any more.
+        @param broke: its connection broke, or it said that it failed: perhaps it is about to be gone.
         """
         self.suspect = self.suspect or (broke and self.probed and not self.down)
         if self.breaker.failed(now, rng):

@@ -32,6 +32,9 @@ _ELSEWHERE_IT_MAY_WORK: Final = frozenset({Outcome.TRUNCATED, Outcome.BROKEN})
 #: An engine's own word that it has too much to do: it has not begun with the request (RFC 6585 §4, RFC 9110 §15.6.4).
 DECLINED: Final = frozenset({429, 503})
 
+#: An engine's word that it failed.  One that is being stopped says so of all that it has (vLLM does).
+FAILED: Final = 500
+
 
 def again(progress: Progress, outcome: Outcome, status: int, *, stateful: bool, reused: bool) -> Again:
     """Whether another attempt could be right, limits aside.
@@ -51,8 +54,8 @@ def again(progress: Progress, outcome: Outcome, status: int, *, stateful: bool, 
         if stateful:
             return Again.NO
         return Again.RESEND if reused and progress is Progress.NOTHING_RECEIVED else Again.RETRY
-    declined = outcome is Outcome.COMPLETE and status in DECLINED
-    return Again.RETRY if declined and not stateful else Again.NO
+    may_work = outcome is Outcome.COMPLETE and (status == FAILED or status in DECLINED)
+    return Again.RETRY if may_work and not stateful else Again.NO
 
 
 def backoff_s(nth: int, first_s: float, max_s: float, lot: float) -> float:

@@ -65,6 +65,21 @@ class DownTests(SynchronousTestCase):
         probe(health, ProbeResult.REFUSED, 1.0)
         self.assertIs(state(health), State.DOWN)
 
+    def test_one_failed_probe_is_enough_after_a_failure(self) -> None:
+        """Whatever was heard; not after one that ended well since, and a probe that is late says nothing of it."""
+        for result, well, expected in (
+            (ProbeResult.FAILED, False, State.DOWN),
+            (ProbeResult.FAILED, True, State.UP),
+            (ProbeResult.TIMED_OUT, False, State.UP),
+        ):
+            health = a_health()
+            health.failed("it answered with status 500", 1.0, RNG, broke=True)
+            if well:
+                health.succeeded(1.1)
+            health.heard_at = 1.1
+            probe(health, result, 1.2)
+            self.assertIs(state(health), expected, (result, well))
+
     def test_failed_probes_in_a_row(self) -> None:
         """So many, of either kind; one that passes begins anew."""
         for first, second in itertools.product((ProbeResult.FAILED, ProbeResult.TIMED_OUT), repeat=2):
@@ -449,6 +464,7 @@ class HealthMachine(RuleBasedStateMachine):
     def probe(self, result: ProbeResult, in_flight: int) -> None:
         if not self.probes.probe_interval:
             return
+        gone = result is ProbeResult.REFUSED or (result is ProbeResult.FAILED and self.health.suspect)
         self.health.probed_with(result, "why", self.now, in_flight=in_flight)
         if result is ProbeResult.PASSED:
             self.fails, self.hangs = 0, False
@@ -456,13 +472,13 @@ class HealthMachine(RuleBasedStateMachine):
             self.rises += self.down
             self.down = False
             return
-        if result is not ProbeResult.REFUSED and self.now - self.health.heard_at <= PATIENCE:
+        if not gone and self.now - self.health.heard_at <= PATIENCE:
             self.fails, self.hangs = 0, False
             return
-        self.fails += result is not ProbeResult.REFUSED
+        self.fails += not gone
         if result is ProbeResult.TIMED_OUT and in_flight:
             self.hangs = self.hangs or self.fails >= PROBED.fall
-        elif result is ProbeResult.REFUSED or self.fails >= PROBED.fall:
+        elif gone or self.fails >= PROBED.fall:
             self.down, self.hangs = True, False
 
     @rule()

@@ -27,10 +27,14 @@ def free_port() -> int:
 
 
 class Running:
-    """A server process."""
+    """A server process.
+
+    @ivar admin: where a gateway's admin listener is.
+    """
 
     def __init__(self, command: list[str], port: int, ready: str, **env: str) -> None:
         self.port = port
+        self.admin = ""
         self.url = f"http://127.0.0.1:{port}"
         self.log = Path(tempfile.mkstemp(suffix=".log")[1])
         with self.log.open("wb") as log:
@@ -75,9 +79,9 @@ class Running:
         return self.process.wait()
 
 
-def vllm() -> Running:
-    """vLLM's server."""
-    port = free_port()
+def vllm(port: int = 0) -> Running:
+    """vLLM's server; on a free port, unless one is said."""
+    port = port or free_port()
     command = [
         str(home.VLLM / "bin/vllm"), "serve", str(home.MODEL), "--served-model-name", "tiny", "--host", "127.0.0.1",
         "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "16",
@@ -122,10 +126,10 @@ def transformers_serve() -> Running:
 
 def gateway(*replicas: str, config: str = "") -> Running:
     """Ours."""
-    port = free_port()
+    port, admin = free_port(), free_port()
     command = [
         str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", "aibrix-gateway",
-        "--listen", f"tcp:{port}:interface=127.0.0.1", "--admin", f"tcp:{free_port()}:interface=127.0.0.1",
+        "--listen", f"tcp:{port}:interface=127.0.0.1", "--admin", f"tcp:{admin}:interface=127.0.0.1",
     ]  # fmt: skip
     if config:
         path = Path(tempfile.mkstemp(suffix=".toml")[1])
@@ -133,7 +137,9 @@ def gateway(*replicas: str, config: str = "") -> Running:
         command += ["--config", str(path)]
     for replica in replicas:
         command += ["--replica", replica]
-    return Running(command, port, "/readyz")
+    running = Running(command, port, "/readyz")
+    running.admin = f"http://127.0.0.1:{admin}"
+    return running
 
 
 class Tap:

@@ -34,7 +34,7 @@ class AgainTests(SynchronousTestCase):
             expected = TABLE.get((progress, outcome), Again.NO)
             if expected is Again.RETRY and reused and progress is Progress.NOTHING_RECEIVED:
                 expected = Again.RESEND
-            if outcome is Outcome.COMPLETE and status in (429, 503) and progress is not Progress.DELIVERED:
+            if outcome is Outcome.COMPLETE and status in (429, 500, 503) and progress is not Progress.DELIVERED:
                 expected = Again.RETRY
             if stateful and expected is not Again.ELSEWHERE:
                 expected = Again.NO

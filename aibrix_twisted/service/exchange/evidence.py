@@ -6,7 +6,7 @@ from typing import Final
 
 from aibrix_twisted.domain.assembly import Ending, Outcome
 from aibrix_twisted.interfaces import Payload, Random
-from aibrix_twisted.policy.retry import DECLINED, Progress
+from aibrix_twisted.policy.retry import DECLINED, FAILED, Progress
 from aibrix_twisted.service.exchange.attempt import Attempt
 
 #: An engine's answers that say that it is not well.  503 is none of them: it has too much to do.
@@ -26,7 +26,8 @@ def weigh(attempt: Attempt, ending: Ending, now: float, rng: Random) -> None:
                 if attempt.retry_after_s:
                     health.busy_until(now + min(attempt.retry_after_s, MAX_RETRY_AFTER_S))
             elif attempt.status in _UNWELL:
-                health.failed(f"it answered with status {attempt.status}", now, rng, broke=False)
+                why = f"it answered with status {attempt.status}"
+                health.failed(why, now, rng, broke=attempt.status == FAILED)
             else:
                 health.succeeded(now)
         case Outcome.ABANDONED:

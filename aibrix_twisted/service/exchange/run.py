@@ -331,11 +331,15 @@ class Run:
         """No replica can be had: the client gets what an engine said last, or why there is none."""
         waited = self._waiter.waited_s if self._waiter is not None else 0.0
         last = self._declined or (self._last if lack is Lack.TRIED or not (waited or full) else None)
-        if last is not None and not (last[1].framed_whole and self._reply.begun):  # a comment has gone out: too late
+        if last is not None and not self._is_too_late(*last):
             self._conclude(*last)
         else:
             model = self.exchange.model or self._asked.model
             self.refuse(queue_full(model) if full else lack_of(lack, model, waited))
+
+    def _is_too_late(self, attempt: Attempt, ending: Ending, progress: Progress) -> bool:
+        """It answered whole, but since then a comment has gone out: it cannot be passed on as what it is."""
+        return self._reply.begun and ending.framed_whole and attempt.answer is not None and not attempt.answer.streamed
 
     def _conclude(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
         exchange, reply, answer = self.exchange, self._reply, attempt.answer

@@ -11,7 +11,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Cause, Ending, Outcome
 from aibrix_twisted.domain.health import Health, State
-from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
+from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings, Retry, Settings
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.policy.retry import Progress
 from aibrix_twisted.service.exchange.evidence import MAX_RETRY_AFTER_S, weigh
@@ -86,8 +86,9 @@ class TableTests(SynchronousTestCase):
         for outcome in (Outcome.COMPLETE, Outcome.MALFORMED):
             for status in (200, 201, 204, 301, 400, 401, 403, 404, 408, 413, 422, 499, 501, 505, 529):
                 self.assertEqual(self.told(outcome, status), ["succeeded"], status)
-            for status in (500, 502, 504):
+            for status in (502, 504):
                 self.assertEqual(self.told(outcome, status), [f"failed: it answered with status {status}"])
+            self.assertEqual(self.told(outcome, 500), ["broke: it answered with status 500"], "it may be about to go")
             for status in (429, 503):
                 self.assertEqual(self.told(outcome, status), ["forgot"])
 
@@ -149,7 +150,7 @@ class WholeTests(SynchronousTestCase):
 
     def setUp(self) -> None:
         self.health = Health(HealthSettings(), BreakerSettings(failures=2))
-        self.bench = Bench(None, (replica("gpu0", health=self.health),))
+        self.bench = Bench(Settings(retry=Retry(attempts=1)), (replica("gpu0", health=self.health),))
         self.client, self.wire = self.bench.client()
 
     def ask(self, body: bytes = b'{"model":"m"}') -> tuple[Any, Any]:

@@ -448,6 +448,7 @@ class CommentTests(Fixture):
             bench.advance(3)
             self.up()
             self.serve(answer(body, status=status))
+            bench.advance(3)  # a 500 may mean that it is about to be gone: no probe says so
             got = wire.take()
             self.assertIn(event, got)
             self.assertEqual(got.count(b"data: "), 1)
@@ -590,6 +591,46 @@ class AgainTests(Fixture):
         bench.advance(0.1)
         self.assertIn(b"502", wire.take()[:13])
         self.is_over()
+
+    def test_failed_then_well(self) -> None:
+        """What it says of itself is passed on once the probe says that it is there all the same."""
+        bench = self.set_up(probed())
+        wire = self.ask()
+        failed = answer(b'{"error":{"message":"boom"}}', status=b"500 Oops")
+        self.serve(failed)
+        self.assertEqual(wire.written, b"")
+        self.up()
+        bench.advance(0.1)
+        got = wire.take()
+        self.assertIn(b"500", got[:13])
+        self.assertTrue(got.endswith(b'{"error":{"message":"boom"}}'))
+        self.is_over()
+
+    def test_failed_then_down(self) -> None:
+        """As an engine does that is being stopped: it is waited for."""
+        bench = self.set_up(probed())
+        wire = self.ask()
+        self.serve(answer(b'{"error":{"message":"boom"}}', status=b"500 Oops"))
+        bench.replicas[0].health.probed_with(ProbeResult.FAILED, "GET /health: status 503", 0.0, in_flight=0)
+        bench.advance(20)
+        self.assertEqual(self.waiting, 1)
+        self.up()
+        self.serve()
+        self.assertIn(b"200", wire.take()[:13])
+        self.is_over()
+
+    def test_failed_elsewhere_it_works(self) -> None:
+        """Another replica may do what one could not; where none can, what the last one said is passed on."""
+        for last in (b"200 OK", b"500 Oops"):
+            bench = self.set_up(replica("a"), replica("b"), retry=Retry(backoff=0.0))
+            wire = self.ask()
+            self.serve(answer(b'{"error":{"message":"boom"}}', status=b"500 Oops"))
+            self.assertEqual(self.connects, 2)
+            bench.upstream()[1].protocol.dataReceived(answer(b'{"id":"last"}', status=last))
+            got = wire.take()
+            self.assertIn(last, got)
+            self.assertTrue(got.endswith(b'{"id":"last"}'))
+            self.is_over()
 
     def test_suspect_and_no_word(self) -> None:
         """No longer than a probe can take."""

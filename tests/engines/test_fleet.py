@@ -1,0 +1,152 @@
+"""A fleet of real engines that are restarted, stopped and measured under load."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from statistics import median, quantiles
+from typing import Any
+
+import pytest
+
+from tests.engines import processes
+from tests.engines.load import Load, Seen, until
+
+#: Windows of requests, before and after, whose p99 is taken.
+WINDOWS = 5
+WINDOW = 100
+
+HEALTH = "[health]\nprobe_interval = 1.0\nprobe_timeout = 1.0\nslow_start = 1.0\n[queue]\nwait_down = 180.0\n"
+
+
+class Replicas:
+    """Engines that are restarted where they were.
+
+    @ivar running: as they are now.
+    """
+
+    def __init__(self, running: list[processes.Running]) -> None:
+        self.running = running
+
+    def gateway(self, count: int, more: str = HEALTH) -> processes.Running:
+        """A gateway before the first so many, as C{r0}, C{r1}, ...; their engines are not said."""
+        tables = [
+            f'[[replica]]\nname = "r{number}"\nurl = "{engine.url}"\n'
+            for number, engine in enumerate(self.running[:count])
+        ]
+        return processes.gateway(config=more + "".join(tables))
+
+
+@pytest.fixture(scope="module")
+def pair() -> Iterator[Replicas]:
+    """Two vLLMs."""
+    with ThreadPoolExecutor(2) as pool:
+        replicas = Replicas(list(pool.map(lambda _: processes.vllm(), range(2))))
+    yield replicas
+    for engine in replicas.running:
+        engine.stop()
+
+
+def facts(gateway: processes.Running) -> dict[str, dict[str, Any]]:
+    """What the admin API says of each replica."""
+    with urllib.request.urlopen(f"{gateway.admin}/api/replicas", timeout=10) as response:
+        return {replica["name"]: replica for replica in json.load(response)["replicas"]}
+
+
+def up(gateway: processes.Running) -> set[str]:
+    """Those that are."""
+    return {name for name, said in facts(gateway).items() if said["state"] == "up"}
+
+
+def is_computing(gateway: processes.Running, name: str) -> bool:
+    """Its own metrics say that it runs something."""
+    load = facts(gateway)[name]["load"]
+    return load is not None and load["running"] > 0
+
+
+def test_vllm_is_restarted_in_turn(pair: Replicas) -> None:
+    """Under load: nothing fails but streams that had begun; what the engines are and do is known."""
+    gateway = pair.gateway(2)
+    try:
+        with Load(gateway, clients=8, tokens=16) as load:
+            for name in ("r0", "r1"):
+                until(lambda: is_computing(gateway, name))  # noqa: B023 - waited for here
+            assert {said["engine"] for said in facts(gateway).values()} == {"vllm"}
+            for number, engine in enumerate(pair.running):
+                load.more(16)
+                engine.stop()
+                until(lambda: up(gateway) == {f"r{1 - number}"})  # noqa: B023 - waited for here
+                assert {seen.replica for seen in load.more(16)} == {f"r{1 - number}"}
+                pair.running[number] = processes.vllm(engine.port)
+                until(lambda: f"r{number}" in {seen.replica for seen in load.more(8)})  # noqa: B023 - as above
+        broken = [seen for seen in load.seen if seen.error]
+        print(f"\n{len(load.seen)} requests, {len(broken)} streams cut")
+        assert load.failed == []
+        assert len(broken) <= 8
+    finally:
+        assert gateway.stop() == 0
+
+
+def test_the_only_vllm_is_restarted(pair: Replicas) -> None:
+    """Requests wait while it is away, and then succeed."""
+    gateway = pair.gateway(1)
+    try:
+        with Load(gateway, clients=6, tokens=16) as load:
+            load.more(12)
+            pair.running[0].stop()
+            until(lambda: not up(gateway))
+            count = len(load.seen)
+            pair.running[0] = processes.vllm(pair.running[0].port)
+            waited = load.seen[count:]
+            assert load.more(12)
+        assert load.failed == []
+        assert max(seen.seconds for seen in load.seen) > 5, "they waited"
+        print(f"\n{len(load.seen)} requests, {len(waited)} while it came up; {max(s.seconds for s in load.seen):.1f} s")
+    finally:
+        assert gateway.stop() == 0
+
+
+def p99(window: list[Seen]) -> float:
+    """In seconds."""
+    return quantiles([seen.seconds for seen in window], n=100)[98]
+
+
+def test_one_of_three_stands_still() -> None:
+    """A process that is stopped takes requests and says nothing: after the first of them have timed out, all is as
+    before; continued, it serves again."""
+    engines = Replicas([processes.llama_server() for _ in range(3)])
+    timeouts = "[timeouts]\nfirst_byte = 1.0\n"
+    health = "[health]\nprobe_interval = 0.5\nprobe_timeout = 0.3\nslow_start = 1.0\n"
+    gateway = engines.gateway(3, timeouts + health)
+    try:
+        with Load(gateway, clients=6, tokens=4) as load:
+            for name in ("r0", "r1", "r2"):
+                until(lambda: is_computing(gateway, name))  # noqa: B023 - waited for here
+            assert {said["engine"] for said in facts(gateway).values()} == {"llamacpp"}
+            before = [p99(load.more(WINDOW)) for _ in range(WINDOWS)]
+            assert load.failed == []
+            os.kill(engines.running[0].process.pid, signal.SIGSTOP)
+            until(lambda: up(gateway) == {"r1", "r2"})
+            said = facts(gateway)["r0"]
+            until(lambda: facts(gateway)["r0"]["in_flight"] == 0)
+            late, count = len(load.failed), len(load.seen)
+            after = [p99(load.more(WINDOW)) for _ in range(WINDOWS)]
+            assert [seen for seen in load.seen[count:] if seen.error] == []
+            assert facts(gateway)["r0"]["leased"] == said["leased"], "it is left alone"
+            os.kill(engines.running[0].process.pid, signal.SIGCONT)
+            until(lambda: "r0" in up(gateway))
+            until(lambda: "r0" in {seen.replica for seen in load.more(50)})
+        ratio = median(after) / median(before)
+        print(f"\n{said['state']}: {said['reason']}; {late} timed out; p99 {median(before) * 1000:.1f} ms before, "
+              f"{median(after) * 1000:.1f} ms after: x {ratio:.2f}")  # fmt: skip
+        assert ratio <= 1.5, (before, after)
+        assert late <= 24
+    finally:
+        os.kill(engines.running[0].process.pid, signal.SIGCONT)
+        assert gateway.stop() == 0
+        for engine in engines.running:
+            engine.stop()
