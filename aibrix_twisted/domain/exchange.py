@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from aibrix_twisted.domain.assembly import Cause, Outcome
+from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.errors import GatewayError
 
@@ -17,6 +18,8 @@ class Exchange:
     @ivar error: an C{error_type} of L{aibrix_twisted.errors}, or C{""}.
     @ivar reason: the error's sentence, for people.
     @ivar edited: names of the edits made to the request's body, as in C{x-aibrix-edited}.
+    @ivar tries: all attempts, oldest first; C{attempts} counts those of them that reached a replica.
+    @ivar served: the one whose answer the client has, or the last one once it is over.
     """
 
     __slots__ = (
@@ -41,9 +44,11 @@ class Exchange:
         "reason",
         "replica",
         "route",
+        "served",
         "stamps",
         "status",
         "stream",
+        "tries",
     )
 
     def __init__(self, id: str, client: str, method: str, path: str, route: str, stamps: Stamps) -> None:
@@ -58,6 +63,8 @@ class Exchange:
         self.policy = ""
         self.stream = False
         self.attempts = 0
+        self.tries: list[AttemptRecord] = []
+        self.served: AttemptRecord | None = None
         self.queued_s = 0.0
         self.status = 0
         self.bytes_in = 0
@@ -71,6 +78,14 @@ class Exchange:
         self.reason = ""
         self.cause: Cause | None = None
         self.outcome: Outcome | None = None
+
+    @property
+    def tpot_s(self) -> float | None:
+        """Time per output token of a stream after its first, by the engine's own count of them."""
+        served, tokens = self.served, self.output_tokens
+        if served is None or served.first is None or served.last is None or tokens is None or tokens < 2:
+            return None
+        return (served.last - served.first) / (tokens - 1)
 
     def failed(self, error: GatewayError) -> None:
         """This is what went wrong."""

@@ -1,22 +1,61 @@
-"""An exchange's stamps, and what follows from them.  All in seconds of one monotonic clock."""
+"""When things happened to an exchange and to its attempts, and what follows from that.
+
+All stamps are seconds of one monotonic clock; C{None} is for what did not happen.  What lies between two stamps has a
+name here and nowhere else: L{phases}.  They follow each other without a gap, so that they add up to the whole::
+
+    accepted  read   admitted       ready    started  sent      first           over      ended
+       |-receive-|-admit-|-retry+queue-|-route-|-connect-|-engine--|-begin+stream-|-finish-|
+
+C{admit}, C{route}, C{begin} and C{finish} are the gateway's own (L{OWN}); the rest is the client's, the network's or an
+engine's, or was waited for.
+"""
 
 from __future__ import annotations
 
+from array import array
+from collections.abc import Callable
+from operator import sub
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from aibrix_twisted.domain.exchange import Exchange
+
+#: The phases in their order.
+PHASES: Final = (
+    "receive",  # the client sends its request
+    "admit",  # what is asked, and of which model
+    "retry",  # attempts that came to nothing, and pauses between them
+    "queue",  # in the waiting room
+    "route",  # a replica is chosen, and what is sent to it is made
+    "connect",  # a connection to it
+    "engine",  # from the request's sending to the first of a body
+    "begin",  # from there to the first byte for the client
+    "stream",  # the rest of the body
+    "finish",  # from its end to the exchange's
+)
+
+#: Those that the gateway itself takes.
+OWN: Final = ("admit", "route", "begin", "finish")
+
 
 class Stamps:
-    """When things happened to an exchange; C{None} for what did not.
+    """Of an exchange.
 
-    @ivar accepted: the first byte of the request's head came.
+    @ivar accepted: the first byte of the request came.
+    @ivar head: its head was there whole.
     @ivar read: the request was there whole.
+    @ivar admitted: what it asks is known; it is looked for a replica.
     @ivar first_byte: the first byte of an answer's body was on its way to the client.
     @ivar ended: it was over.
     """
 
-    __slots__ = ("accepted", "ended", "first_byte", "read")
+    __slots__ = ("accepted", "admitted", "ended", "first_byte", "head", "read")
 
-    def __init__(self, accepted: float) -> None:
+    def __init__(self, accepted: float, head: float | None = None) -> None:
         self.accepted = accepted
+        self.head = head
         self.read: float | None = None
+        self.admitted: float | None = None
         self.first_byte: float | None = None
         self.ended: float | None = None
 
@@ -31,3 +70,65 @@ class Stamps:
     def duration_s(self) -> float:
         """From the first byte of the request to the end."""
         return (self.accepted if self.ended is None else self.ended) - self.accepted
+
+
+def phases(exchange: Exchange) -> list[float]:
+    """How long each of L{PHASES} took, in seconds; their sum is the exchange's duration.
+
+    An answer that was gathered before it was begun has no C{begin}: giving it belongs to C{finish}.
+    """
+    stamps, served = exchange.stamps, exchange.served
+    ended = stamps.accepted if stamps.ended is None else stamps.ended
+    read = ended if stamps.read is None else stamps.read
+    admitted = ended if stamps.admitted is None else stamps.admitted
+    receive, admit = read - stamps.accepted, admitted - read
+    if served is None:
+        queue = min(exchange.queued_s, ended - admitted)
+        return [receive, admit, 0.0, queue, 0.0, 0.0, 0.0, 0.0, 0.0, ended - admitted - queue]
+    over = ended if served.ended is None else served.ended
+    sent = over if served.sent is None else served.sent
+    first = over if served.first is None else served.first
+    begun = first if stamps.first_byte is None or stamps.first_byte > over else stamps.first_byte
+    queue = min(exchange.queued_s, served.ready - admitted)
+    return [
+        receive,
+        admit,
+        served.ready - admitted - queue,
+        queue,
+        served.started - served.ready,
+        sent - served.started,
+        first - sent,
+        begun - first,
+        over - begun,
+        ended - over,
+    ]
+
+
+#: Times of events that are kept until they are counted.
+BEATS: Final = 64
+
+
+Gaps = Callable[[list[float]], None]
+
+
+class Beats:
+    """When the reads of a stream came that brought the client something, for the gaps between them.
+
+    What came in one read was there at once, and is no gap.
+
+    @ivar times: newest last.  Whoever appends calls C{tell} once there are more than L{BEATS}.
+    """
+
+    __slots__ = ("_gaps", "times")
+
+    def __init__(self, gaps: Gaps) -> None:
+        """@param gaps: told of gaps in seconds, shortest first."""
+        self._gaps = gaps
+        self.times: array[float] = array("d")
+
+    def tell(self) -> None:
+        """Tell of the gaps since this was last called.  The newest time stays: the next gap begins there."""
+        times = self.times
+        if len(times) > 1:
+            self._gaps(sorted(map(sub, times[1:], times)))
+            del times[:-1]

@@ -15,7 +15,6 @@ _SETTLE = Path(PACKAGE, "service", "exchange", "settle.py")
 #: Where a count may go down, and why there.
 _DECREMENTS = {
     "domain/replica.py:Lease.release": "the lease itself: once, or it raises",
-    "service/exchange/exchanges.py:Exchanges.over": "called by settle_exchange, and by nothing else",
     "domain/waiting_room.py:WaitingRoom._left": "a ticket that was in, and is not there to leave a second time",
     "domain/waiting_room.py:_Line.remove": "the same: a ticket that is not there raises",
     "service/exchange/run.py:Run.attempt_over": "the one resend is the same attempt",

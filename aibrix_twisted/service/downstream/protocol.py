@@ -88,11 +88,18 @@ class Exchanges(Typed):
         """Those in force now."""
         ...
 
-    def open(self, head: RequestHead, reply: Reply, client: str) -> Work | GatewayError:
-        """A head came.  An error says that the request is refused whatever its body; see L{refuse}."""
+    def seconds(self) -> float:
+        """The clock of what is stamped."""
         ...
 
-    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str) -> None:
+    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
+        """A head came.  An error says that the request is refused whatever its body; see L{refuse}.
+
+        @param accepted: when the first byte of it did.
+        """
+        ...
+
+    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
         """Answer, count and log a request that gets no work."""
         ...
 
@@ -124,6 +131,7 @@ class DownstreamConnection(Protocol):
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._since = 0.0  # when the current state began
+        self._accepted = 0.0  # when the current request did
         self._lingered = -1  # bytes thrown away; -1: not lingering
         self._stalled_since: float | None = None
         self._reading_paused = False
@@ -164,6 +172,7 @@ class DownstreamConnection(Protocol):
             return
         if self._work is None and self._parser.idle:
             self._since = self._wheel.now
+            self._accepted = self._exchanges.seconds()
         try:
             self._parser.feed(data)
         except BadMessage as bad:
@@ -210,7 +219,7 @@ class DownstreamConnection(Protocol):
         reply = self._reply = Reply(
             self, minor_version=head.minor_version, keep_alive=head.keep_alive, without_body=head.method == "HEAD"
         )
-        work = self._exchanges.open(head, reply, self.client)
+        work = self._exchanges.open(head, reply, self.client, self._accepted)
         if isinstance(work, GatewayError):
             if head.chunked or head.content_length:
                 self._refuse(work)
@@ -236,7 +245,7 @@ class DownstreamConnection(Protocol):
             work.begin(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         elif refusal is not None:
             assert self._reply is not None
-            self._exchanges.refuse(refusal, head, self._reply, self.client)
+            self._exchanges.refuse(refusal, head, self._reply, self.client, self._accepted)
 
     # -- the reply's side ------------------------------------------------------------------------------------
 
@@ -316,6 +325,7 @@ class DownstreamConnection(Protocol):
         self._advancing = True
         try:
             while self._reply is None and self._parser.complete and not self._closing and not self._unread:
+                self._accepted = self._exchanges.seconds()
                 self._parser.next()
         except BadMessage as bad:
             self._malformed(bad)
@@ -348,7 +358,7 @@ class DownstreamConnection(Protocol):
         if work is not None:
             work.refuse(error)
         else:
-            self._exchanges.refuse(error, head, reply, self.client)
+            self._exchanges.refuse(error, head, reply, self.client, self._accepted or self._exchanges.seconds())
 
     def _linger(self) -> None:
         self._lingered = 0

@@ -7,9 +7,12 @@ begun; beyond the bound it, too, goes out as it comes.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
+from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.domain.timing import BEATS
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.wire.error_object import error_event
@@ -18,6 +21,9 @@ from aibrix_twisted.wire.jsonbody import WholeBody
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.stream import StreamWatch
 from aibrix_twisted.wire.usage import Usage
+
+#: The clock of what is stamped.
+Seconds = Callable[[], float]
 
 
 class Begins(Protocol):
@@ -63,15 +69,27 @@ class Answer(Protocol):
 class StreamAnswer:
     """A stream of events."""
 
-    __slots__ = ("_begins", "_head", "_reply", "_watch", "usage")
+    __slots__ = ("_beats", "_begins", "_head", "_record", "_reply", "_seconds", "_times", "_watch", "usage")
 
     streamed = True
 
-    def __init__(self, head: ResponseHead, watch: StreamWatch, reply: Reply, begins: Begins) -> None:
+    def __init__(
+        self,
+        head: ResponseHead,
+        watch: StreamWatch,
+        reply: Reply,
+        begins: Begins,
+        record: AttemptRecord,
+        seconds: Seconds,
+    ) -> None:
         self._head: ResponseHead | None = head
         self._watch = watch
         self._reply: Reply | None = reply
         self._begins = begins
+        self._record = record
+        self._seconds = seconds
+        self._beats = record.beats
+        self._times = record.beats.times
         self.usage: Usage | None = None
 
     @property
@@ -87,6 +105,10 @@ class StreamAnswer:
         if self._head is not None:
             self._begin(out)
         elif self._reply is not None:
+            times = self._times
+            times.append(self._seconds())
+            if len(times) > BEATS:
+                self._beats.tell()
             self._reply.write(out)
 
     def judge(self) -> Payload:
@@ -116,27 +138,35 @@ class StreamAnswer:
 
     def _begin(self, data: bytes) -> None:
         head, self._head = self._head, None
+        self._record.first = now = self._seconds()
         if self._reply is not None and head is not None:
+            self._times.append(now)
             self._begins(self, head, data, streamed=True, length=None)
 
 
 class WholeAnswer:
     """Anything but a stream."""
 
-    __slots__ = ("_begins", "_body", "_head", "_reply", "usage")
+    __slots__ = ("_begins", "_body", "_head", "_record", "_reply", "_seconds", "usage")
 
     streamed = False
     events = 0
 
-    def __init__(self, head: ResponseHead, body: WholeBody, reply: Reply, begins: Begins) -> None:
+    def __init__(
+        self, head: ResponseHead, body: WholeBody, reply: Reply, begins: Begins, record: AttemptRecord, seconds: Seconds
+    ) -> None:
         self._head: ResponseHead | None = head
         self._body = body
         self._reply: Reply | None = reply
         self._begins = begins
+        self._record = record
+        self._seconds = seconds
         self.usage: Usage | None = None
 
     def take(self, data: bytes) -> None:
         """Gather; beyond the bound, pass on."""
+        if self._record.first is None:
+            self._record.first = self._seconds()
         out = self._body.feed(data)
         reply = self._reply
         if not out or reply is None:
@@ -217,6 +247,8 @@ def answer_for(
     replica: Replica,
     reply: Reply,
     begins: Begins,
+    record: AttemptRecord,
+    seconds: Seconds,
     *,
     withhold_usage: bool,
     max_bytes: int,
@@ -232,8 +264,8 @@ def answer_for(
         watch = StreamWatch(
             dialect, choices=asked.choices, done_required=replica.done_required, withhold_usage=withhold_usage
         )
-        return StreamAnswer(head, watch, reply, begins)
+        return StreamAnswer(head, watch, reply, begins, record, seconds)
     if reply.begun:
         return EventAnswer(head, reply)
     decoded = readable and kind.startswith(b"application/json")
-    return WholeAnswer(head, WholeBody(decoded=decoded, max_bytes=max_bytes), reply, begins)
+    return WholeAnswer(head, WholeBody(decoded=decoded, max_bytes=max_bytes), reply, begins, record, seconds)

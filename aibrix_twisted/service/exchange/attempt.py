@@ -6,11 +6,13 @@ same way as a last chunk.  The assembly then tells C{ended}, which settles the a
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from zope.interface import implementer
 
 from aibrix_twisted.domain.assembly import Cause, Ending, ResponseAssembly
+from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.engine_load import amended
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import Timeouts
@@ -49,6 +51,7 @@ class Owner(Protocol):
 class Attempt:
     """The consumer of its own response.
 
+    @ivar record: what is known of it, for the meters and for people.
     @ivar edited: names of the edits made to the request's body.
     @ivar status: the engine's; 0 while no head came.
     @ivar retry_after_s: for so long the engine asked to be left alone.
@@ -66,6 +69,7 @@ class Attempt:
         "_head_bytes",
         "_owner",
         "_pool",
+        "_seconds",
         "_wheel",
         "answer",
         "assembly",
@@ -75,6 +79,7 @@ class Attempt:
         "health",
         "heard",
         "lease",
+        "record",
         "refused",
         "replica",
         "retry_after_s",
@@ -84,11 +89,23 @@ class Attempt:
     )
 
     def __init__(
-        self, owner: Owner, replica: Replica, model: str, pool: Pool, wheel: Wheel, late: dict[str, int]
+        self,
+        owner: Owner,
+        replica: Replica,
+        model: str,
+        record: AttemptRecord,
+        *,
+        pool: Pool,
+        wheel: Wheel,
+        seconds: Callable[[], float],
+        late: dict[str, int],
     ) -> None:
+        """@param seconds: the clock of what is stamped."""
         self._owner = owner
         self._pool = pool
         self._wheel = wheel
+        self._seconds = seconds
+        self.record = record
         self._connecting: Connecting | None = None
         self._head_bytes = self._body = b""
         self.replica = replica
@@ -136,6 +153,7 @@ class Attempt:
     def _send_on(self, connection: UpstreamConnection) -> None:
         self.connection = connection
         self.sent = self._wheel.now
+        self.record.sent = self._seconds()
         self._owner.attempt_sent()
         head, body, self._head_bytes, self._body = self._head_bytes, self._body, b"", b""
         connection.send(self.assembly, head, body)
@@ -144,7 +162,8 @@ class Attempt:
 
     def headReceived(self, head: ResponseHead) -> None:
         """Decide how the response is passed on."""
-        self.status = head.status
+        self.record.head = self._seconds()
+        self.status = self.record.status = head.status
         if head.status in DECLINED:
             self.retry_after_s = retry_after(head)
         orca = head.fields.get(b"endpoint-load-metrics")
@@ -169,6 +188,7 @@ class Attempt:
 
     def ended(self, ending: Ending) -> None:
         """It is over: say so to the owner, who settles."""
+        self.record.ended = self._seconds()
         connection = self.connection
         if connection is not None and connection.fault and not self.fault:
             self.fault = connection.fault

@@ -28,6 +28,7 @@ from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.exchange.settle import settle_exchange
 from aibrix_twisted.service.exchange.waiting import Waiting
 from aibrix_twisted.service.telemetry.access_log import AccessLog
+from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
@@ -51,7 +52,7 @@ class Exchanges:
     @ivar waiting: exchanges that no replica can take now.
     @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
     @ivar live: the clients that are connected.
-    @ivar under_way: exchanges that are not over.
+    @ivar book: exchanges that are not over, and the last that are.
     @ivar late: counts of what came for a response that had ended, by event.
     @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
     """
@@ -81,7 +82,7 @@ class Exchanges:
         self.late = metrics.late_events
         self.draining = False
         self.live: set[DownstreamConnection] = set()
-        self.under_way = 0
+        self.book = Book()
         self.fleet = Fleet()
         self.catalogue = Catalogue(self.fleet, {})
         self._by_address: dict[str, int] = {}
@@ -94,6 +95,11 @@ class Exchanges:
         self._made = 0
         self._max_connections = max_connections
         self.configure(settings)
+
+    @property
+    def under_way(self) -> int:
+        """How many exchanges are not over."""
+        return len(self.book.current)
 
     def configure(self, settings: Settings) -> None:
         """Take these settings for exchanges that begin from now on."""
@@ -137,49 +143,53 @@ class Exchanges:
         if left:
             self._by_address[connection.client] = left
 
-    def open(self, head: RequestHead, reply: Reply, client: str) -> Work | GatewayError:
+    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
         """A head came: begin an exchange.
 
+        @param accepted: when the first byte of it did.
         @return: the exchange, or why there is none; say that with C{refuse}.
         """
         path = head.path
         route = ROUTES.get(path)
         if route is None or head.method != "POST":
-            return self._open_other(head, reply, client)
+            return self._open_other(head, reply, client, accepted)
         if self.draining:
             return Draining("the gateway is stopping", headers=((b"retry-after", b"1"),))
         coding = head.fields.get(b"content-encoding")
         if coding is not None and coding.lower() != b"identity":
             return coded_body(coding)
-        return Run(self, self._begun(head, client, route.name), route, head, reply)
+        return Run(self, self._begun(head, client, route.name, accepted), route, head, reply)
 
-    def _open_other(self, head: RequestHead, reply: Reply, client: str) -> Work | GatewayError:
+    def _open_other(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
         """What is not relayed: our own documents, and what there is not."""
         path = head.path
         if head.method == "OPTIONS" or (is_local(path) and head.method in _LOCAL_METHODS):
-            return Local(self, self._begun(head, client, label_of(path)), reply)
+            return Local(self, self._begun(head, client, label_of(path), accepted), reply)
         shown = path.decode("ascii", "replace")
         if path not in ROUTES and not is_local(path):
             return UnknownPath(f"there is no path {shown}")
         methods = allowed(path)
         return MethodNotAllowed(f"{shown} takes {methods.decode()}, not {head.method}", headers=((b"allow", methods),))
 
-    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str) -> None:
+    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
         """Answer what is no exchange."""
-        exchange = self._begun(head, client, "other" if head is None else label_of(head.path))
+        exchange = self._begun(head, client, "other" if head is None else label_of(head.path), accepted)
         exchange.failed(error)
         send_error(error, exchange, reply)
         settle_exchange(exchange, reply, self)
         reply.let_go()
 
-    def _begun(self, head: RequestHead | None, client: str, route: str) -> Exchange:
-        self.under_way += 1
-        stamps = Stamps(self.seconds())
+    def _begun(self, head: RequestHead | None, client: str, route: str, accepted: float) -> Exchange:
+        stamps = Stamps(accepted)
         if head is None:
-            return Exchange(self._new_id(), client, "", "", route, stamps)
-        id = head.fields.get(b"x-request-id")
-        chosen = id.decode("ascii") if id is not None and _FIT_ID.fullmatch(id) else self._new_id()
-        return Exchange(chosen, client, head.method, head.path.decode("latin-1"), route, stamps)
+            exchange = Exchange(self._new_id(), client, "", "", route, stamps)
+        else:
+            stamps.head = self.seconds()
+            id = head.fields.get(b"x-request-id")
+            chosen = id.decode("ascii") if id is not None and _FIT_ID.fullmatch(id) else self._new_id()
+            exchange = Exchange(chosen, client, head.method, head.path.decode("latin-1"), route, stamps)
+        self.book.begun(exchange)
+        return exchange
 
     def _new_id(self) -> str:
         self._made += 1
@@ -202,7 +212,7 @@ class Exchanges:
 
     def over(self, exchange: Exchange) -> None:
         """An exchange is over, and settled."""
-        self.under_way -= 1
+        self.book.over(exchange)
         self.metrics.count(exchange)
         self._access_log.append(exchange)
 

@@ -26,11 +26,25 @@ def reply_headers(exchange: Exchange, head: ResponseHead, *, streamed: bool) -> 
         exchange.replica.encode(),
         exchange.policy.encode(),
     )
+    lines += server_timing(exchange)
     if exchange.edited:
         lines += b"x-aibrix-edited: %b\r\n" % ",".join(exchange.edited).encode()
     if streamed:
         lines += header_lines([line for line in _STREAM if line[0] not in head.fields])
     return lines
+
+
+def server_timing(exchange: Exchange) -> Headers:
+    """How the time went until now, in milliseconds (W3C Server Timing §3)."""
+    stamps, served = exchange.stamps, exchange.served
+    if served is None or served.sent is None:
+        return b""
+    return b"server-timing: queue;dur=%.3f, route;dur=%.3f, connect;dur=%.3f, ttft;dur=%.3f\r\n" % (
+        exchange.queued_s * 1e3,
+        (served.started - served.ready) * 1e3,
+        (served.sent - served.started) * 1e3,
+        (stamps.ttft_s or 0.0) * 1e3,
+    )
 
 
 #: What a stream that waits for a replica is sent: a comment, which clients pass over (WHATWG HTML §9.2.5).

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from aibrix_twisted.domain.assembly import Cause, Ending, Outcome
+from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.waiting_room import Priority
@@ -54,6 +55,7 @@ class Run:
         "_lot",
         "_paused",
         "_priority",
+        "_ready",
         "_reply",
         "_resumed",
         "_rival",
@@ -79,6 +81,7 @@ class Run:
         self._body = b""
         self._lot = 0.0
         self._priority = Priority.NORMAL
+        self._ready = 0.0
         self._tried: dict[Replica, int] = {}
         self._last: tuple[Attempt, Ending, Progress] | None = None
         self._declined: tuple[Attempt, Ending, Progress] | None = None
@@ -110,6 +113,7 @@ class Run:
         except GatewayError as error:
             self.refuse(error)
             return
+        exchange.stamps.admitted = exchanges.seconds()
         exchanges.count_request()
         self._lines = dispatch.sent_on(head, exchange.client, exchange.id)
         if exchanges.waiting.ahead(exchange.model or asked.model):
@@ -133,6 +137,7 @@ class Run:
     def _choose(self) -> None:
         """Try a replica, wait for one, or say why not."""
         exchange = self.exchange
+        self._ready = self._exchanges.seconds()
         if not exchange.model:
             self._wait(Lack.DOWN)  # some replica has yet to say what it serves
             return
@@ -146,26 +151,39 @@ class Run:
                     break
         if isinstance(found, Replica):
             self._tried[found] = found.health.rises
-            self._dispatch(found, reuse=not self._asked.stateful)
+            kind = Kind.RETRY if exchange.attempts else Kind.FIRST
+            self._dispatch(found, kind, reuse=not self._asked.stateful)
         elif found is Lack.TRIED:
             self._give_up(found)
         else:
             self._wait(found)
 
-    def _dispatch(self, replica: Replica, *, reuse: bool) -> None:
+    def _dispatch(self, replica: Replica, kind: Kind, *, reuse: bool) -> None:
         """Send the request; beside an attempt that is under way, as its rival."""
         exchanges, exchange = self._exchanges, self.exchange
         exchange.replica = replica.name
         body, edited, withhold = dispatch.edited_body(
             self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica
         )
-        attempt = Attempt(self, replica, exchange.model, exchanges.pool, exchanges.wheel, exchanges.late)
+        head = dispatch.request_head(replica, self._head, self._lines, len(body))
+        gaps = exchanges.metrics.gaps_of(exchange.model, replica.name)
+        record = AttemptRecord(replica.name, exchange.model, kind, self._ready, exchanges.seconds(), gaps)
+        exchange.tries.append(record)
+        attempt = Attempt(
+            self,
+            replica,
+            exchange.model,
+            record,
+            pool=exchanges.pool,
+            wheel=exchanges.wheel,
+            seconds=exchanges.seconds,
+            late=exchanges.late,
+        )
         attempt.edited, attempt.withhold_usage = edited, withhold
         if self._attempt is None:
             self._attempt = attempt
         else:
             self._rival = attempt
-        head = dispatch.request_head(replica, self._head, self._lines, len(body))
         attempt.send(head, body, self._settings.timeouts.connect, reuse=reuse)
 
     def attempt_sent(self) -> None:
@@ -225,6 +243,8 @@ class Run:
             attempt.replica,
             self._reply,
             self._answer_begins,
+            attempt.record,
+            self._exchanges.seconds,
             withhold_usage=attempt.withhold_usage,
             max_bytes=self._settings.limits.answer_bytes,
         )
@@ -245,6 +265,7 @@ class Run:
             attempt = self._rival
         if attempt is not None:  # else it is over, and was gathered whole
             self._won(attempt)
+            exchange.served = attempt.record
             exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         if not reply.begun:
             headers = reply_headers(exchange, head, streamed=streamed)
@@ -301,7 +322,8 @@ class Run:
             return  # it came second, or the other one may still do
         if decision is Again.RESEND and self._settings.retry.resend_reused:
             self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
-            self._dispatch(attempt.replica, reuse=False)
+            self._ready = exchanges.seconds()
+            self._dispatch(attempt.replica, Kind.RESEND, reuse=False)
         elif decision is Again.NO or not self._may_retry(decision):
             self._conclude(attempt, ending, progress)
         else:
@@ -345,6 +367,7 @@ class Run:
         exchange, reply, answer = self.exchange, self._reply, attempt.answer
         self._concluded = True
         exchange.cause, exchange.outcome = ending.cause, ending.outcome
+        exchange.served = attempt.record
         exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
         if self._gone:
@@ -437,7 +460,8 @@ class Run:
         replica = self._exchanges.chooser.free(exchange.model, self._fleet, self._tried)
         if replica is not None and hedges.take(now):
             self._tried[replica] = replica.health.rises
-            self._dispatch(replica, reuse=True)
+            self._ready = self._exchanges.seconds()
+            self._dispatch(replica, Kind.HEDGE, reuse=True)
 
     def expire(self, reason: str) -> None:
         """The gateway stops and has waited long enough."""

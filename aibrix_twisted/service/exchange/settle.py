@@ -28,7 +28,10 @@ def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> No
         replica.seen_done = True
     if attempt.fault:
         replica.last_error = attempt.fault
-    exchanges.metrics.attempts[replica.name, ending.outcome] += 1
+    record = attempt.record
+    record.outcome, record.fault = ending.outcome, attempt.fault
+    record.beats.tell()
+    exchanges.metrics.count_attempt(record, streamed=isinstance(attempt.answer, StreamAnswer))
     exchanges.left(replica)
 
 

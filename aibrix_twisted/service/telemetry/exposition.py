@@ -5,17 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from aibrix_twisted import __version__
 from aibrix_twisted.domain.breaker import BreakerState
 from aibrix_twisted.domain.fleet import Fleet
-from aibrix_twisted.service.telemetry.histogram import Histogram
+from aibrix_twisted.service.telemetry import families
 from aibrix_twisted.service.telemetry.metrics import Metrics
-
-PREFIX: Final = "aibrix_gateway_"
 
 
 class Gauged(Protocol):
@@ -63,83 +60,47 @@ class GatewayCollector(Collector):
     def collect(self) -> Iterator[Metric]:
         """All families."""
         metrics = self._state.metrics
-        yield _counter(
-            "requests", "Exchanges that are over.", ("model", "route", "status", "outcome"), metrics.requests
-        )
-        yield _histogram(
-            "request_duration_seconds",
-            "From a request's first byte to its end, where a replica was tried.",
-            ("model", "route"),
-            metrics.durations,
-        )
-        yield _histogram(
-            "time_to_first_token_seconds",
-            "From a whole request to the first byte of its streamed answer, as the client has it.",
-            ("model",),
-            metrics.ttfts,
-        )
-        yield _histogram(
-            "queue_wait_seconds",
-            "How long requests waited for a replica, of those that did.",
-            ("model",),
-            metrics.waits,
-        )
-        yield _counter("tokens", "Tokens, by what the engines say of usage.", ("model", "kind"), metrics.tokens)
-        yield _counter("errors", "Exchanges that ended with an error.", ("error_type",), metrics.errors)
-        yield _counter("attempts", "Attempts that are over.", ("replica", "outcome"), metrics.attempts)
-        yield _counter(
-            "hedges",
-            "Second attempts beside one that was late: which of the two was first.",
-            ("outcome",),
-            {(outcome,): count for outcome, count in self._state.hedges.items()},
-        )
-        yield _counter(
-            "late_events",
-            "What came for a response that had ended, and changed nothing.",
-            ("event",),
-            {(event,): count for event, count in metrics.late_events.items()},
-        )
-        yield _counter("config_reloads", "Configurations re-read.", ("outcome",), metrics.reloads)
-        yield _counter(
-            "access_log_dropped", "Access log lines that could not be written.", (), {(): metrics.access_log_dropped}
-        )
+        yield families.REQUESTS.of(metrics.requests)
+        yield families.ERRORS.of(metrics.errors)
+        yield from self._models()
+        yield families.OVERHEAD.of(_labelled(metrics.own))
+        yield families.ATTEMPTS.of(metrics.attempts)
+        yield families.HEDGES.of(_labelled(metrics.hedges))
+        yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
+        yield families.CONFIG_RELOADS.of(metrics.reloads)
+        yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})
         yield from self._gauges()
         yield from self._engines()
 
+    def _models(self) -> Iterator[Metric]:
+        models = self._state.metrics.models
+        of_each = [(model, name, at) for model, meters in models.items() for name, at in meters.replicas.items()]
+        yield families.DURATION.of(
+            {(model, route): each for model, meters in models.items() for route, each in meters.durations.items()}
+        )
+        yield families.TTFT.of({(model,): meters.ttft for model, meters in models.items()})
+        yield families.REPLICA_TTFT.of({(model, replica): meters.ttft for model, replica, meters in of_each})
+        yield families.ITL.of({(model, replica): meters.itl for model, replica, meters in of_each})
+        yield families.TPOT.of({(model,): meters.tpot for model, meters in models.items()})
+        yield families.QUEUE_WAIT.of({(model,): meters.waits for model, meters in models.items()})
+        yield families.TOKENS.of(
+            {(model, kind): count for model, meters in models.items() for kind, count in meters.tokens.items()}
+        )
+
     def _gauges(self) -> Iterator[Metric]:
-        replicas = self._state.fleet.replicas
-        yield _gauge(
-            "requests_in_flight",
-            "Attempts under way.",
-            ("model", "replica"),
-            {(model, replica.name): count for replica in replicas for model, count in replica.load.by_model.items()},
+        state = self._state
+        replicas = state.fleet.replicas
+        yield families.IN_FLIGHT.of(
+            {(model, replica.name): count for replica in replicas for model, count in replica.load.by_model.items()}
         )
-        yield _gauge(
-            "replica_up",
-            "Whether requests may be sent to it.",
-            ("replica",),
-            {(replica.name,): int(replica.up) for replica in replicas},
+        yield families.REPLICA_UP.of({(replica.name,): int(replica.up) for replica in replicas})
+        yield families.BREAKER_STATE.of(
+            {(replica.name,): _BREAKER_STATES[replica.health.breaker.state] for replica in replicas}
         )
-        yield _gauge(
-            "breaker_state",
-            "0: closed; 1: half-open; 2: open.",
-            ("replica",),
-            {(replica.name,): _BREAKER_STATES[replica.health.breaker.state] for replica in replicas},
-        )
-        yield _gauge(
-            "requests_waiting",
-            "Requests that wait for a replica.",
-            ("model",),
-            {(model,): count for model, count in self._state.waiting.items()},
-        )
-        yield _gauge("client_connections", "Clients connected.", (), {(): self._state.clients})
-        yield _gauge(
-            "upstream_connections",
-            "Connections to replicas.",
-            ("kind",),
-            {(kind,): count for kind, count in self._state.upstreams.items()},
-        )
-        yield _gauge("build_info", "1; the version is the label.", ("version",), {(__version__,): 1})
+        yield families.WAITING.of(_labelled(state.waiting))
+        yield families.CLIENT_CONNECTIONS.of({(): state.clients})
+        yield families.UPSTREAM_CONNECTIONS.of(_labelled(state.upstreams))
+        yield families.BUILD_INFO.of({(__version__,): 1})
 
     def _engines(self) -> Iterator[Metric]:
         """What engines say of themselves, under one set of names, while it is fresh."""
@@ -149,21 +110,23 @@ class GatewayCollector(Collector):
             for replica in self._state.fleet.replicas
             if (load := replica.load.fresh_engine(now)) is not None
         }
+        for family, name in _ENGINES:
+            yield family.of(
+                {(replica,): value for replica, load in loads.items() if (value := getattr(load, name)) is not None}
+            )
 
-        def said(name: str) -> dict[tuple[str], float]:
-            return {(replica,): value for replica, load in loads.items() if (value := getattr(load, name)) is not None}
 
-        yield _gauge("engine_requests_running", "Requests that the engine computes.", ("replica",), said("running"))
-        yield _gauge("engine_requests_waiting", "Requests that wait inside the engine.", ("replica",), said("waiting"))
-        yield _gauge("engine_kv_cache_usage_ratio", "Of its key-value cache, 0 to 1.", ("replica",), said("kv_usage"))
-        yield _counter("engine_prompt_tokens", "Tokens taken in.", ("replica",), said("prompt_tokens"))
-        yield _counter("engine_generation_tokens", "Tokens made.", ("replica",), said("generation_tokens"))
-        yield _counter("engine_preemptions", "Requests put back.", ("replica",), said("preemptions"))
-        yield _counter(
-            "engine_prefix_cache_queries", "Tokens looked for there.", ("replica",), said("prefix_cache_queries")
-        )
-        yield _counter("engine_prefix_cache_hits", "Tokens found there.", ("replica",), said("prefix_cache_hits"))
-
+#: What an engine says of itself, and the field of L{EngineLoad} that has it.
+_ENGINES: Final = (
+    (families.ENGINE_RUNNING, "running"),
+    (families.ENGINE_WAITING, "waiting"),
+    (families.ENGINE_KV_USAGE, "kv_usage"),
+    (families.ENGINE_PROMPT_TOKENS, "prompt_tokens"),
+    (families.ENGINE_GENERATION_TOKENS, "generation_tokens"),
+    (families.ENGINE_PREEMPTIONS, "preemptions"),
+    (families.ENGINE_PREFIX_QUERIES, "prefix_cache_queries"),
+    (families.ENGINE_PREFIX_HITS, "prefix_cache_hits"),
+)
 
 _BREAKER_STATES: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
@@ -175,22 +138,6 @@ def registry_of(state: Gauged) -> CollectorRegistry:
     return registry
 
 
-def _counter(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
-    family = CounterMetricFamily(PREFIX + name, text, labels=labels)
-    for key, value in values.items():
-        family.add_metric([str(part) for part in key], value)
-    return family
-
-
-def _gauge(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, float]) -> Metric:
-    family = GaugeMetricFamily(PREFIX + name, text, labels=labels)
-    for key, value in values.items():
-        family.add_metric([str(part) for part in key], value)
-    return family
-
-
-def _histogram(name: str, text: str, labels: tuple[str, ...], values: Mapping[Any, Histogram]) -> Metric:
-    family = HistogramMetricFamily(PREFIX + name, text, labels=labels)
-    for key, histogram in values.items():
-        family.add_metric(list(key), histogram.buckets(), histogram.total)
-    return family
+def _labelled(values: Mapping[str, Any]) -> dict[tuple[str], Any]:
+    """By the one label that there is."""
+    return {(key,): value for key, value in values.items()}

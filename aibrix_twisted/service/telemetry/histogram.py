@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -25,6 +25,17 @@ class Histogram:
         """Count it."""
         self._counts[bisect_left(self._bounds, value)] += 1
         self.total += value
+
+    def observe_sorted(self, values: Sequence[float]) -> None:
+        """Count many, given shortest first: a few bisections, however many they are."""
+        bounds, counts = self._bounds, self._counts
+        at, end = 0, len(values)
+        bucket = bisect_left(bounds, values[0]) if end else 0
+        while at < end:
+            till = bisect_right(values, bounds[bucket], at) if bucket < len(bounds) else end
+            counts[bucket] += till - at
+            at, bucket = till, bucket + 1
+        self.total += sum(values)
 
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by C{le}, as the exposition has them."""

@@ -5,36 +5,71 @@ from __future__ import annotations
 from collections import defaultdict
 from typing import Final
 
+from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.timing import OWN, PHASES, Gaps, phases
+from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
 from aibrix_twisted.service.telemetry.histogram import Histogram
 
-#: vLLM's own buckets, so that its histogram and ours subtract (vllm/v1/metrics/loggers.py).
-TTFT_BUCKETS_S: Final = (
-    0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0, 20.0, 40.0, 80.0,
-    160.0, 640.0, 2560.0,
-)  # fmt: skip
-DURATION_BUCKETS_S: Final = (
-    0.3, 0.5, 0.8, 1.0, 1.5, 2.0, 2.5, 5.0, 10.0, 15.0, 20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0,
-    1920.0, 7680.0,
-)  # fmt: skip
-
-#: The model of a request whose model nobody serves: a client's own word is not made a label.
+#: The model of a request whose model nobody serves: a client's own word is not made a label.  And of whatever comes
+#: beyond the bound below.
 OTHER: Final = "other"
+
+#: Models, and replicas of each, that have numbers of their own.  Fleets whose replicas come and go under ever new names
+#: would grow them without end.
+MAX_LABELS: Final = 1000
+
+_OWN: Final = tuple(PHASES.index(name) for name in OWN)
+
+
+class ReplicaMeters:
+    """Of one model at one replica.
+
+    @ivar gaps: told of the gaps between reads of a stream, shortest first.
+    """
+
+    __slots__ = ("gaps", "itl", "ttft")
+
+    def __init__(self) -> None:
+        self.ttft = Histogram(TTFT_S)
+        self.itl = Histogram(ITL_S)
+        self.gaps: Gaps = self.itl.observe_sorted
+
+
+class ModelMeters:
+    """Of one model."""
+
+    __slots__ = ("durations", "replicas", "tokens", "tpot", "ttft", "waits")
+
+    def __init__(self) -> None:
+        self.durations: defaultdict[str, Histogram] = defaultdict(_duration)
+        self.ttft = Histogram(TTFT_S)
+        self.tpot = Histogram(ITL_S)
+        self.waits = Histogram(TTFT_S)
+        self.tokens = {"input": 0, "output": 0, "cached": 0, "output_events": 0}
+        self.replicas: dict[str, ReplicaMeters] = {}
+
+    def replica(self, name: str) -> ReplicaMeters:
+        """Of this replica, or of all others."""
+        meters = self.replicas.get(name)
+        if meters is None:
+            name = name if len(self.replicas) < MAX_LABELS else OTHER
+            meters = self.replicas.setdefault(name, ReplicaMeters())
+        return meters
 
 
 class Metrics:
-    """Counters by tuples of label values, in the order of the label names in L{exposition}.
+    """Counters by tuples of label values, in the order of the label names in L{families}.
 
+    @ivar own: what the gateway itself took, by phase; C{total} is all of it.
     @ivar hedges: what became of second attempts.
     @ivar late_events: what came for a response that had ended.
     """
 
     def __init__(self) -> None:
+        self.models: dict[str, ModelMeters] = {}
         self.requests: defaultdict[tuple[str, str, int, str], int] = defaultdict(int)
-        self.durations: defaultdict[tuple[str, str], Histogram] = defaultdict(_duration_histogram)
-        self.ttfts: defaultdict[tuple[str], Histogram] = defaultdict(_ttft_histogram)
-        self.waits: defaultdict[tuple[str], Histogram] = defaultdict(_ttft_histogram)
-        self.tokens: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.own = {name: Histogram(OWN_S) for name in (*OWN, "total")}
         self.errors: defaultdict[tuple[str], int] = defaultdict(int)
         self.attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.reloads: defaultdict[tuple[str], int] = defaultdict(int)
@@ -42,26 +77,64 @@ class Metrics:
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.access_log_dropped = 0
 
+    def model(self, name: str) -> ModelMeters:
+        """Of this model, or of all others."""
+        meters = self.models.get(name)
+        if meters is None:
+            name = name if len(self.models) < MAX_LABELS else OTHER
+            meters = self.models.setdefault(name, ModelMeters())
+        return meters
+
+    def gaps_of(self, model: str, replica: str) -> Gaps:
+        """Where the gaps of a stream are counted."""
+        return self.model(model).replica(replica).gaps
+
+    def count_attempt(self, record: AttemptRecord, *, streamed: bool) -> None:
+        """An attempt is over."""
+        assert record.outcome is not None
+        self.attempts[record.replica, record.outcome] += 1
+        if streamed and record.ttft_s is not None:
+            self.model(record.model).replica(record.replica).ttft.observe(record.ttft_s)
+
     def count(self, exchange: Exchange) -> None:
         """An exchange is over."""
-        model = exchange.model or OTHER
-        self.requests[model, exchange.route, exchange.status, outcome_label(exchange)] += 1
+        name = exchange.model or OTHER
+        self.requests[name, exchange.route, exchange.status, outcome_label(exchange)] += 1
         if exchange.error:
             self.errors[exchange.error,] += 1
-        if exchange.queued_s:
-            self.waits[model,].observe(exchange.queued_s)
-        if not exchange.attempts:
+        if exchange.served is None:
+            if exchange.queued_s:
+                self.model(name).waits.observe(exchange.queued_s)
             return
-        stamps = exchange.stamps
-        self.durations[model, exchange.route].observe(stamps.duration_s)
-        if exchange.stream and stamps.ttft_s is not None:
-            self.ttfts[model,].observe(stamps.ttft_s)
-        if exchange.input_tokens:
-            self.tokens[model, "input"] += exchange.input_tokens
-        if exchange.output_tokens:
-            self.tokens[model, "output"] += exchange.output_tokens
-        if exchange.cached_tokens:
-            self.tokens[model, "cached"] += exchange.cached_tokens
+        meters = self.model(name)
+        if exchange.queued_s:
+            meters.waits.observe(exchange.queued_s)
+        if exchange.attempts:
+            meters.durations[exchange.route].observe(exchange.stamps.duration_s)
+        self._count_phases(exchange)
+        self._count_tokens(exchange, meters)
+
+    def _count_phases(self, exchange: Exchange) -> None:
+        took, own, total = phases(exchange), self.own, 0.0
+        for name, at in zip(OWN, _OWN, strict=True):
+            own[name].observe(took[at])
+            total += took[at]
+        own["total"].observe(total)
+
+    def _count_tokens(self, exchange: Exchange, meters: ModelMeters) -> None:
+        tokens, output = meters.tokens, exchange.output_tokens
+        tokens["input"] += exchange.input_tokens or 0
+        tokens["cached"] += exchange.cached_tokens or 0
+        tokens["output"] += output or 0
+        if not exchange.stream:
+            return
+        if exchange.stamps.ttft_s is not None:
+            meters.ttft.observe(exchange.stamps.ttft_s)
+        if output is None:
+            tokens["output_events"] += exchange.events
+        tpot = exchange.tpot_s
+        if tpot is not None:
+            meters.tpot.observe(tpot)
 
 
 def outcome_label(exchange: Exchange) -> str:
@@ -71,9 +144,5 @@ def outcome_label(exchange: Exchange) -> str:
     return "refused" if exchange.error else "complete"
 
 
-def _duration_histogram() -> Histogram:
-    return Histogram(DURATION_BUCKETS_S)
-
-
-def _ttft_histogram() -> Histogram:
-    return Histogram(TTFT_BUCKETS_S)
+def _duration() -> Histogram:
+    return Histogram(DURATION_S)

@@ -216,7 +216,7 @@ class RelayTests(SynchronousTestCase):
         self.assertNotIn(b'"usage":{', got)
         self.assertTrue(_body(got).endswith(DONE.encode()))
         self.assertEqual(bench.log.seen[0].output_tokens, 2)
-        self.assertEqual(bench.metrics.tokens["m", "output"], 2)
+        self.assertEqual(bench.metrics.models["m"].tokens["output"], 2)
 
     def test_beyond_the_bound_an_answer_passes_through(self) -> None:
         """With its length; a cut then is a cut for the client, too."""

@@ -31,6 +31,10 @@ class HistogramTests(SynchronousTestCase):
         histogram = Histogram(BOUNDS)
         for value in values:
             histogram.observe(value)
+        sorted_at_once = Histogram(BOUNDS)
+        sorted_at_once.observe_sorted(sorted(values))
+        self.assertEqual(sorted_at_once.buckets(), histogram.buckets())
+        self.assertAlmostEqual(sorted_at_once.total, histogram.total)
         counts = [count for _, count in histogram.buckets()]
         self.assertEqual(counts[:-1], [sum(value <= bound for value in values) for bound in BOUNDS])
         self.assertEqual(counts[-1], len(values))

@@ -9,14 +9,15 @@ from prometheus_client.parser import text_string_to_metric_families
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.breaker import BreakerState
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.health import Health
 from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
+from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
 from aibrix_twisted.service.telemetry.exposition import registry_of
-from aibrix_twisted.service.telemetry.histogram import Histogram
-from aibrix_twisted.service.telemetry.metrics import TTFT_BUCKETS_S, Metrics
+from aibrix_twisted.service.telemetry.metrics import MAX_LABELS, OTHER, Metrics
 from tests.fakes import replica
 from tests.service.telemetry.test_access_log import an_exchange
 
@@ -34,16 +35,14 @@ class State:
         self.upstreams = {"idle": 1, "busy": 2}
 
 
-class HistogramTests(SynchronousTestCase):
-    """Buckets are cumulative, their bounds inclusive."""
-
-    def test_buckets(self) -> None:
-        """Each value in the first bucket that holds it."""
-        histogram = Histogram((1.0, 2.5))
-        for value in (0.5, 1.0, 1.1, 2.5, 99.0):
-            histogram.observe(value)
-        self.assertEqual(histogram.buckets(), [("1.0", 2.0), ("2.5", 4.0), ("+Inf", 5.0)])
-        self.assertEqual(histogram.total, 104.1)
+def an_attempt(metrics: Metrics | None = None) -> AttemptRecord:
+    """One of a stream that went well, of three reads."""
+    metrics = metrics or Metrics()
+    record = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0001, 1.0003, metrics.gaps_of("m", "gpu0"))
+    record.sent, record.head, record.first, record.ended = 1.0004, 1.04, 1.05, 1.25
+    record.beats.times.extend((1.05, 1.2, 1.25))
+    record.outcome = Outcome.COMPLETE
+    return record
 
 
 class MetricsTests(SynchronousTestCase):
@@ -63,7 +62,8 @@ class MetricsTests(SynchronousTestCase):
         state = State()
         exchange = an_exchange()
         exchange.model, exchange.status, exchange.attempts, exchange.stream = "m", 200, 1, True
-        exchange.stamps.read, exchange.stamps.first_byte = 1.0, 1.05
+        exchange.stamps.read, exchange.stamps.admitted, exchange.stamps.first_byte = 1.0, 1.0, 1.05
+        exchange.served = an_attempt()
         exchange.input_tokens, exchange.output_tokens = 7, 5
         state.metrics.count(exchange)
         samples = self.exposed(state)
@@ -76,6 +76,48 @@ class MetricsTests(SynchronousTestCase):
             samples["aibrix_gateway_time_to_first_token_seconds_bucket", (("le", "0.06"), ("model", "m"))], 1
         )
         self.assertEqual(samples["aibrix_gateway_tokens_total", (("kind", "output"), ("model", "m"))], 5)
+
+    def test_a_stream_is_counted_by_model_and_by_replica(self) -> None:
+        """First token as the client and as the replica has it, gaps, time per token, and what of it was our own."""
+        state = State()
+        exchange, record = an_exchange(), an_attempt(state.metrics)
+        exchange.model, exchange.attempts, exchange.stream, exchange.served = "m", 1, True, record
+        exchange.stamps.read, exchange.stamps.admitted, exchange.stamps.first_byte = 1.0, 1.0001, 1.0501
+        exchange.output_tokens, exchange.stamps.ended = 3, 1.2501
+        record.beats.tell()
+        state.metrics.count_attempt(record, streamed=True)
+        state.metrics.count(exchange)
+        samples = self.exposed(state)
+        at_replica = (("model", "m"), ("replica", "gpu0"))
+        self.assertEqual(samples["aibrix_gateway_replica_time_to_first_token_seconds_count", at_replica], 1)
+        self.assertEqual(samples["aibrix_gateway_inter_token_latency_seconds_count", at_replica], 2)
+        self.assertAlmostEqual(samples["aibrix_gateway_inter_token_latency_seconds_sum", at_replica], 0.2)
+        self.assertAlmostEqual(samples["aibrix_gateway_time_per_output_token_seconds_sum", (("model", "m"),)], 0.1)
+        own = {
+            phase: samples["aibrix_gateway_overhead_seconds_sum", (("phase", phase),)]
+            for phase in ("admit", "route", "begin", "finish", "total")
+        }
+        for phase, took in {"admit": 1e-4, "route": 2e-4, "begin": 1e-4, "finish": 1e-4, "total": 5e-4}.items():
+            self.assertAlmostEqual(own[phase], took, msg=phase)
+
+    def test_tokens_that_nobody_counted(self) -> None:
+        """Events stand for them, under a name of their own."""
+        state = State()
+        exchange = an_exchange()
+        exchange.model, exchange.stream, exchange.served, exchange.events = "m", True, an_attempt(), 9
+        state.metrics.count(exchange)
+        tokens = {kind: self.exposed(state)["aibrix_gateway_tokens_total", (("kind", kind), ("model", "m"))]
+                  for kind in ("input", "output", "cached", "output_events")}  # fmt: skip
+        self.assertEqual(tokens, {"input": 0, "output": 0, "cached": 0, "output_events": 9})
+
+    def test_names_without_end(self) -> None:
+        """Of models and of replicas so many have numbers of their own; the rest share theirs."""
+        metrics = Metrics()
+        for number in range(MAX_LABELS + 50):
+            metrics.model(f"m{number}").tokens["input"] += 1
+            metrics.model("m0").replica(f"r{number}").ttft.observe(1.0)
+        self.assertEqual((len(metrics.models), metrics.models[OTHER].tokens["input"]), (MAX_LABELS + 1, 50))
+        self.assertEqual(len(metrics.models["m0"].replicas), MAX_LABELS + 1)
 
     def test_refusals_and_errors(self) -> None:
         """An unknown model is C{other}, whatever it was called; errors by their type."""
@@ -189,5 +231,6 @@ class MetricsTests(SynchronousTestCase):
 
     def test_buckets_ascend(self) -> None:
         """vLLM's."""
-        self.assertEqual(list(TTFT_BUCKETS_S), sorted(TTFT_BUCKETS_S))
-        self.assertEqual((TTFT_BUCKETS_S[0], TTFT_BUCKETS_S[-1]), (0.001, 2560.0))
+        for bounds in (TTFT_S, ITL_S, DURATION_S, OWN_S):
+            self.assertEqual(list(bounds), sorted(bounds))
+        self.assertEqual((TTFT_S[0], TTFT_S[-1]), (0.001, 2560.0))
