@@ -89,7 +89,7 @@ class ChunkedBody:
             return
         match = _SIZE_LINE.fullmatch(line)
         if match is None:
-            raise BadMessage(400, "chunk", f"chunk size line {line[:60]!r}: expected hexadecimal digits")
+            raise BadMessage(400, "chunk", f"chunk size line {line[:60]!r}: expected 1 to 15 hexadecimal digits")
         self._extension_bytes += len(match[2])
         if self._extension_bytes > MAX_EXTENSIONS_BYTES:
             raise BadMessage(400, "chunk", f"more than {MAX_EXTENSIONS_BYTES} bytes of chunk extensions")

@@ -311,7 +311,7 @@ class OracleTests(SynchronousTestCase):
         self.assertEqual(found is None, expected is None)
         self.assertEqual(set(found or {}), set(expected or {}))
         for name, value in (expected or {}).items():
-            self.assertAlmostEqual((found or {})[name], value, delta=1e-9 * abs(value))
+            self.assertTrue(math.isclose((found or {})[name], value, rel_tol=1e-9), (name, found, value))
 
     @given(
         st.lists(st.one_of(st.binary(max_size=20), st.sampled_from(page("vllm")[3000:5000].splitlines(keepends=True))))

@@ -86,6 +86,17 @@ class RequestParserTests(SynchronousTestCase):
             error = self.assertRaises(BadMessage, Sink().feed, raw)
             self.assertEqual((error.status, error.reason), (status, reason))
 
+    def test_a_body_in_the_smallest_of_chunks(self) -> None:
+        """What one read brings of a body is one piece of it, however it is chunked."""
+        sink = Sink()
+        pieces: list[bytes] = []
+        sink.request_body = pieces.append  # type: ignore[method-assign]
+        head = b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n"
+        sink.feed(head + b"1\r\na\r\n" * 400)
+        sink.feed(b"1\r\nb\r\n" * 100 + b"0\r\n\r\n")
+        self.assertEqual(pieces, [b"a" * 400, b"b" * 100])
+        self.assertEqual(len(sink.requests), 1)
+
     def test_bad_beginnings_are_refused_early(self) -> None:
         """A bare LF is refused without waiting for a head's end that may never come."""
         for raw in (b"\nGET", b"GET / HTTP/1.1\nhost: h\n\n", b"\rGET / HTTP/1.1\r\n", b"\x16\x03\x01", b" GET"):

@@ -105,7 +105,7 @@ class DownTests(Fixture):
         self.assertIn(b"200", got[:13])
         self.assertNotIn(b"x-aibrix-attempts", got)
         self.assertEqual(bench.log.seen[0].attempts, 1)
-        self.assertAlmostEqual(bench.log.seen[0].queued_s, 30.0, delta=0.2)
+        self.assertApproximates(bench.log.seen[0].queued_s, 30.0, 0.2)
         self.is_over()
 
     def test_refused_again_and_again(self) -> None:
@@ -245,7 +245,7 @@ class BusyTests(Fixture):
         got = wire.take()
         self.assertIn(b"200", got[:13])
         self.assertIn(b"x-aibrix-attempts: 2\r\n", got)
-        self.assertAlmostEqual(bench.log.seen[0].queued_s, 9.0, delta=0.3)
+        self.assertApproximates(bench.log.seen[0].queued_s, 9.0, 0.3)
 
     def test_full(self) -> None:
         """429 for who comes too late, by number and by bytes; the others go on waiting."""
