@@ -246,6 +246,16 @@ class AccessLogSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class MetricsSettings:
+    """C{[metrics]}.
+
+    @ivar genai: those of OpenTelemetry's conventions for generative AI, too, beside ours: C{gen_ai_*}.
+    """
+
+    genai: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """C{[limits]}.
 
@@ -296,4 +306,5 @@ class Settings:
     auth: AuthSettings = field(default_factory=AuthSettings)
     admin_auth: AdminAuthSettings = field(default_factory=AdminAuthSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
+    metrics: MetricsSettings = field(default_factory=MetricsSettings)
     limits: Limits = field(default_factory=Limits)

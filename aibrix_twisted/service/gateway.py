@@ -29,6 +29,8 @@ from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.telemetry.access_log import AccessLog
+from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
+from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
@@ -73,12 +75,15 @@ class Gateway(MultiService):
         self._halted = False
         self.settings = settings
         self.metrics = Metrics()
+        self.metrics.configure(genai=settings.metrics.genai)
+        self._wall_clock = time.time
+        self._gc_pauses = GcPauses(reactor.seconds)
         self.wheel = Wheel(reactor)
         self.pool = Pool(reactor, self.wheel)
         self._access_log = AccessLog(
             settings.access_log.path,
             reactor,
-            time.time,
+            self._wall_clock,
             lambda write: deferToThreadPool(reactor, reactor.getThreadPool(), write),
             self.metrics,
         )
@@ -125,6 +130,27 @@ class Gateway(MultiService):
         return {"idle": idle, "busy": self.pool.open - idle}
 
     @property
+    def buffers(self) -> dict[str, int]:
+        """Bytes that are kept of requests, by what for."""
+        return {"waiting": self.exchanges.waiting.room.bytes}
+
+    @property
+    def turns(self) -> Histogram | None:
+        """How long the reactor's turns took, where it is the one that we bring."""
+        turns: Histogram | None = getattr(self._reactor, "turns", None)
+        return turns
+
+    @property
+    def last_seen(self) -> float:
+        """When the wheel last turned, in seconds since 1970."""
+        return self._wall_clock() - (self.now - self.wheel.now)
+
+    @property
+    def gc_pauses(self) -> dict[str, Histogram]:
+        """The collector's pauses, by generation."""
+        return self._gc_pauses.by_generation
+
+    @property
     def admin_token(self) -> str:
         """What changes from other hosts need; empty: they are refused."""
         return self._admin_token
@@ -138,6 +164,7 @@ class Gateway(MultiService):
     def startService(self) -> None:
         """Listen, ask the replicas, and begin to count time."""
         self.wheel.start()
+        self._gc_pauses.start()
         self._access_log.start()
         self._discovery.start()
         super().startService()
@@ -157,6 +184,7 @@ class Gateway(MultiService):
             connection.transport.abortConnection()
         self.pool.close()
         self.wheel.stop()
+        self._gc_pauses.stop()
         await self._access_log.stop()
         await stopped
 
@@ -189,6 +217,7 @@ class Gateway(MultiService):
                 _log.warn("{name} has changed: that takes effect at the next start", name=name)
         self.settings = settings
         self._admin_token = _token_of(settings)
+        self.metrics.configure(genai=settings.metrics.genai)
         self.exchanges.configure(settings)
         self._discovery.configure(self._with_extra(settings))
         self._access_log.reopen(settings.access_log.path)

@@ -18,13 +18,19 @@ import errno
 import socket
 import time
 from select import EPOLLIN
-from typing import Any
+from typing import Any, Final
 
 from twisted.internet import tcp
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST, installReactor
 from twisted.python import log
+
+from aibrix_twisted.service.telemetry.buckets import TICK_S
+from aibrix_twisted.service.telemetry.histogram import Histogram
+
+#: A turn that took less than this is only added up.
+_SHORT_S: Final = TICK_S[0]
 
 
 class _SendsAtOnce:
@@ -118,6 +124,20 @@ class RelayReactor(EPollReactor):
 
     seconds = staticmethod(time.monotonic)
 
+    def __init__(self) -> None:
+        self._turns = Histogram(TICK_S)
+        self._short = 0
+        self._short_s = 0.0
+        self._woke = self.seconds()
+        super().__init__()
+
+    @property
+    def turns(self) -> Histogram:
+        """How long each turn took, in seconds: what is done between two waits."""
+        self._turns.add_least(self._short, self._short_s)
+        self._short, self._short_s = 0, 0.0
+        return self._turns
+
     def listenTCP(self, port: int, factory: Any, backlog: int = 50, interface: str = "") -> IListeningPort:
         """See L{twisted.internet.interfaces.IReactorTCP}."""
         listening = RelayPort(port, factory, backlog, interface, self)
@@ -143,12 +163,21 @@ class RelayReactor(EPollReactor):
     def doPoll(self, timeout: float | None) -> None:
         """Wait for events, and handle them.  HOT."""
         selectables = self._selectables
+        seconds = self.seconds
+        took = seconds() - self._woke
+        if took < _SHORT_S:
+            self._short += 1
+            self._short_s += took
+        else:
+            self._turns.observe(took)
         try:
             ready = self._poller.poll(-1 if timeout is None else timeout, len(selectables))
         except OSError as error:
+            self._woke = seconds()
             if error.errno == errno.EINTR:
                 return
             raise
+        self._woke = seconds()
         for fd, event in ready:
             selectable = selectables.get(fd)
             if selectable is None:  # one handled just before has closed it

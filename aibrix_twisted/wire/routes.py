@@ -61,3 +61,6 @@ _ALL: Final = (
 )
 
 ROUTES: Final[dict[bytes, Route]] = {route.path: route for route in _ALL}
+
+#: What the gateway answers by itself, and the label of each in the metrics.
+OWN_PATHS: Final[dict[bytes, str]] = {b"/v1/models": "models", b"/healthz": "healthz", b"/readyz": "readyz"}

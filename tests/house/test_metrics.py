@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.service.telemetry.families import FAMILIES
+from aibrix_twisted.service.telemetry.families import FAMILIES, PREFIX
+from aibrix_twisted.service.telemetry.labels import values_of
 
 #: Never a user, a key, a request id or an address: each value of a label costs memory for ever.
 _LABELS = frozenset(
@@ -13,6 +14,11 @@ _LABELS = frozenset(
         "version",
     }
 )  # fmt: skip
+
+#: Those of OpenTelemetry's names: its own.
+_GENAI_LABELS = frozenset(
+    {"gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model", "gen_ai_token_type", "error_type"}
+)
 
 
 class MetricTests(SynchronousTestCase):
@@ -24,8 +30,16 @@ class MetricTests(SynchronousTestCase):
 
     def test_labels_are_from_the_set(self) -> None:
         """No other label name is used."""
-        wrong = {family.name: set(family.labels) - _LABELS for family in FAMILIES if set(family.labels) - _LABELS}
-        self.assertEqual(wrong, {})
+        for family in FAMILIES:
+            allowed = _LABELS if family.prefix == PREFIX else _GENAI_LABELS
+            self.assertEqual(set(family.labels) - allowed, set(), family.name)
+
+    def test_what_is_closed_is_listed(self) -> None:
+        """The values of every label are, but of those that name what is in the fleet, or what engines say."""
+        for family in FAMILIES:
+            for label in family.labels:
+                open_ended = label in ("model", "replica", "status", "version", "gen_ai_request_model")
+                self.assertEqual(values_of(family, label) is None, open_ended, (family.name, label))
 
     def test_names_carry_units(self) -> None:
         """A histogram is of seconds; the exposition adds C{_total} to counters; no name comes twice."""
@@ -34,7 +48,9 @@ class MetricTests(SynchronousTestCase):
         for family in FAMILIES:
             self.assertRegex(family.name, r"\A[a-z][a-z_]*\Z")
             self.assertFalse(family.name.endswith("_total"), family.name)
-            self.assertTrue(family.kind != "histogram" or family.name.endswith("_seconds"), family.name)
+            of_seconds = family.name.endswith("_seconds") or family.name == "client_token_usage"
+            self.assertTrue(family.kind != "histogram" or of_seconds, family.name)
+            self.assertEqual(bool(family.bounds), family.kind == "histogram", family.name)
 
     def test_each_says_what_it_counts(self) -> None:
         """The help is a sentence."""

@@ -13,7 +13,14 @@ from twisted.internet.testing import MemoryReactorClock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.domain.settings import AccessLogSettings, AdminAuthSettings, ReplicaSettings, Settings, Timeouts
+from aibrix_twisted.domain.settings import (
+    AccessLogSettings,
+    AdminAuthSettings,
+    MetricsSettings,
+    ReplicaSettings,
+    Settings,
+    Timeouts,
+)
 from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.config.load import ConfigError
 from aibrix_twisted.service.gateway import FAREWELL_S, Gateway
@@ -94,6 +101,14 @@ class GatewayTestCase(SynchronousTestCase):
 
 class ReloadTests(GatewayTestCase):
     """On SIGHUP."""
+
+    def test_names_of_metrics(self) -> None:
+        """OpenTelemetry's are turned on and off."""
+        self.assertIsNone(self.gateway.metrics.genai)
+        for wanted in (True, False):
+            self.source.next = dataclasses.replace(SETTINGS, metrics=MetricsSettings(genai=wanted))
+            self.gateway.reload()
+            self.assertEqual(self.gateway.metrics.genai is not None, wanted)
 
     def test_good(self) -> None:
         """Taken for what comes, and counted."""
@@ -210,6 +225,16 @@ class AdminTests(GatewayTestCase):
         self.assertIs(gateway.hedges, gateway.metrics.hedges)
         self.advance(1.0)
         self.assertEqual(gateway.now, self.reactor.seconds())
+        self.assertEqual(gateway.buffers, {"waiting": 0})
+        self.assertIsNone(gateway.turns)
+
+    def test_the_last_sign_of_life(self) -> None:
+        """By the wall clock, as long ago as the wheel's last turn is by the reactor's."""
+        self.gateway._wall_clock = lambda: 1700000000.0
+        self.advance(1.0)
+        self.assertAlmostEqual(self.gateway.last_seen, 1700000000.0, delta=0.101)
+        self.reactor.rightNow += 3.0
+        self.assertAlmostEqual(self.gateway.last_seen, 1699999997.0, delta=0.101)
 
     def test_who_waits(self) -> None:
         """By model; a change by hand ends the waiting."""

@@ -79,6 +79,29 @@ class ReactorTests(SynchronousTestCase):
                     await task.deferLater(reactor, 0.01)
         """)
 
+    def test_turns_are_measured(self) -> None:
+        """Each turn counts once; what is waited does not; a long one is seen as long."""
+        self.run_in_process("""
+            def dawdle(seconds):
+                until = reactor.seconds() + seconds
+                while reactor.seconds() < until:
+                    pass
+
+            async def main():
+                await task.deferLater(reactor, 0.05)
+                before = reactor.turns
+                long, total = before.buckets()[-1][1] - before.buckets()[0][1], before.total
+                began = reactor.seconds()
+                reactor.callLater(0.3, dawdle, 0.03)
+                await task.deferLater(reactor, 0.6)
+                turns = reactor.turns
+                bounds = dict(turns.buckets())
+                assert bounds["+Inf"] - bounds["0.025"] >= 1, bounds
+                assert bounds["+Inf"] > long
+                assert 0.03 <= turns.total - total < reactor.seconds() - began - 0.2, turns.total
+                assert reactor.turns.buckets() == turns.buckets()
+        """)
+
     def test_everything_written_arrives_in_order(self) -> None:
         """Large and small writes, more than the socket takes, a close right behind them."""
         self.run_in_process("""

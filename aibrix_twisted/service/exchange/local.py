@@ -11,7 +11,7 @@ from aibrix_twisted.errors import Draining, GatewayError, UnknownModel
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.respond import send_document, send_error, send_own
 from aibrix_twisted.service.exchange.settle import settle_exchange
-from aibrix_twisted.wire.routes import ROUTES
+from aibrix_twisted.wire.routes import OWN_PATHS, ROUTES
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.exchange.exchanges import Exchanges
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 MODELS: Final = b"/v1/models"
 HEALTH: Final = b"/healthz"
 READY: Final = b"/readyz"
-
-_LABELS: Final = {MODELS: "models", HEALTH: "healthz", READY: "readyz"}
 
 
 class Local:
@@ -106,7 +104,7 @@ def label_of(path: bytes) -> str:
     route = ROUTES.get(path)
     if route is not None:
         return route.name
-    return _LABELS.get(path, "models" if path.startswith(MODELS + b"/") else "other")
+    return OWN_PATHS.get(path, "models" if path.startswith(MODELS + b"/") else "other")
 
 
 def allowed(path: bytes) -> bytes:

@@ -6,12 +6,15 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from aibrix_twisted import __version__
 from aibrix_twisted.domain.breaker import BreakerState
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.service.telemetry import families
+from aibrix_twisted.service.telemetry.genai import GenaiMeters
+from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
 
 
@@ -46,6 +49,26 @@ class Gauged(Protocol):
         ...
 
     @property
+    def buffers(self) -> dict[str, int]:
+        """Bytes that are kept of requests, by what for."""
+        ...
+
+    @property
+    def turns(self) -> Histogram | None:
+        """How long the reactor's turns took, where it says so."""
+        ...
+
+    @property
+    def last_seen(self) -> float:
+        """When the reactor last looked at its deadlines, in seconds since 1970."""
+        ...
+
+    @property
+    def gc_pauses(self) -> dict[str, Histogram]:
+        """The collector's pauses, by generation."""
+        ...
+
+    @property
     def upstreams(self) -> dict[str, int]:
         """Connections to replicas that are open, by C{idle} and C{busy}."""
         ...
@@ -70,17 +93,20 @@ class GatewayCollector(Collector):
         yield families.CONFIG_RELOADS.of(metrics.reloads)
         yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})
         yield from self._gauges()
+        yield from self._process()
         yield from self._engines()
+        if metrics.genai is not None:
+            yield from _genai(metrics.genai)
 
     def _models(self) -> Iterator[Metric]:
         models = self._state.metrics.models
-        of_each = [(model, name, at) for model, meters in models.items() for name, at in meters.replicas.items()]
+        pairs = self._state.metrics.pairs
         yield families.DURATION.of(
             {(model, route): each for model, meters in models.items() for route, each in meters.durations.items()}
         )
         yield families.TTFT.of({(model,): meters.ttft for model, meters in models.items()})
-        yield families.REPLICA_TTFT.of({(model, replica): meters.ttft for model, replica, meters in of_each})
-        yield families.ITL.of({(model, replica): meters.itl for model, replica, meters in of_each})
+        yield families.REPLICA_TTFT.of({pair: meters.ttft for pair, meters in pairs.items()})
+        yield families.ITL.of({pair: meters.itl for pair, meters in pairs.items()})
         yield families.TPOT.of({(model,): meters.tpot for model, meters in models.items()})
         yield families.QUEUE_WAIT.of({(model,): meters.waits for model, meters in models.items()})
         yield families.TOKENS.of(
@@ -100,7 +126,15 @@ class GatewayCollector(Collector):
         yield families.WAITING.of(_labelled(state.waiting))
         yield families.CLIENT_CONNECTIONS.of({(): state.clients})
         yield families.UPSTREAM_CONNECTIONS.of(_labelled(state.upstreams))
+        yield families.BUFFERS.of(_labelled(state.buffers))
         yield families.BUILD_INFO.of({(__version__,): 1})
+
+    def _process(self) -> Iterator[Metric]:
+        state = self._state
+        turns = state.turns
+        yield families.REACTOR_TICK.of({} if turns is None else {(): turns})
+        yield families.LAST_SEEN.of({(): state.last_seen})
+        yield families.GC_PAUSE.of(_labelled(state.gc_pauses))
 
     def _engines(self) -> Iterator[Metric]:
         """What engines say of themselves, under one set of names, while it is fresh."""
@@ -132,10 +166,20 @@ _BREAKER_STATES: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, Bre
 
 
 def registry_of(state: Gauged) -> CollectorRegistry:
-    """A registry of our own, with nothing in it but our collector."""
+    """A registry of our own, with our collector in it, and what is said of every process under the usual names."""
     registry = CollectorRegistry(auto_describe=False)
     registry.register(GatewayCollector(state))
+    ProcessCollector(registry=registry)
     return registry
+
+
+def _genai(meters: GenaiMeters) -> Iterator[Metric]:
+    durations = meters.durations()
+    yield families.GENAI_TTFT.of(meters.ttft())
+    yield families.GENAI_TPOT.of(meters.tpot())
+    yield families.GENAI_SERVER_DURATION.of(durations)
+    yield families.GENAI_CLIENT_DURATION.of(durations)
+    yield families.GENAI_TOKEN_USAGE.of(meters.tokens())
 
 
 def _labelled(values: Mapping[str, Any]) -> dict[tuple[str], Any]:

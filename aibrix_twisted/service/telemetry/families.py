@@ -12,9 +12,24 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from aibrix_twisted.service.telemetry.buckets import (
+    DURATION_S,
+    GENAI_DURATION_S,
+    GENAI_TOKENS,
+    GENAI_TPOT_S,
+    GENAI_TTFT_S,
+    ITL_S,
+    OWN_S,
+    PAUSE_S,
+    TICK_S,
+    TTFT_S,
+)
 from aibrix_twisted.service.telemetry.histogram import Histogram
 
 PREFIX: Final = "aibrix_gateway_"
+
+#: Of OpenTelemetry's names, where they are wanted.
+GENAI_PREFIX: Final = "gen_ai_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,30 +37,33 @@ class Family:
     """One metric.
 
     @ivar name: without the prefix, and without the C{_total} that a counter is given.
+    @ivar bounds: of a histogram's buckets.
     """
 
     kind: str
     name: str
     text: str
     labels: tuple[str, ...] = ()
+    bounds: tuple[float, ...] = ()
+    prefix: str = PREFIX
 
     @property
     def exposed(self) -> str:
         """Its name as Prometheus has it."""
-        return PREFIX + self.name + ("_total" if self.kind == "counter" else "")
+        return self.prefix + self.name + ("_total" if self.kind == "counter" else "")
 
     def of(self, values: Mapping[Any, Any]) -> Metric:
         """The metric with these values: numbers or L{Histogram}s, by the values of its labels in their order."""
         if self.kind == "histogram":
             return self._histogram(values)
         make = CounterMetricFamily if self.kind == "counter" else GaugeMetricFamily
-        family = make(PREFIX + self.name, self.text, labels=self.labels)
+        family = make(self.prefix + self.name, self.text, labels=self.labels)
         for key, value in values.items():
             family.add_metric([str(part) for part in key], value)
         return family
 
     def _histogram(self, values: Mapping[Any, Histogram]) -> Metric:
-        family = HistogramMetricFamily(PREFIX + self.name, self.text, labels=self.labels)
+        family = HistogramMetricFamily(self.prefix + self.name, self.text, labels=self.labels)
         for key, histogram in values.items():
             family.add_metric(list(key), histogram.buckets(), histogram.total)
         return family
@@ -54,8 +72,15 @@ class Family:
 FAMILIES: Final[list[Family]] = []
 
 
-def _declared(kind: str, name: str, text: str, *labels: str) -> Family:
-    family = Family(kind, name, text, labels)
+def _declared(kind: str, name: str, text: str, *labels: str, bounds: tuple[float, ...] = ()) -> Family:
+    family = Family(kind, name, text, labels, bounds)
+    FAMILIES.append(family)
+    return family
+
+
+def _genai(name: str, text: str, *labels: str, bounds: tuple[float, ...]) -> Family:
+    common = ("gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model")
+    family = Family("histogram", name, text, (*common, *labels), bounds, GENAI_PREFIX)
     FAMILIES.append(family)
     return family
 
@@ -82,12 +107,14 @@ DURATION: Final = _declared(
     "From a request's first byte to its end, where a replica was tried.",
     "model",
     "route",
+    bounds=DURATION_S,
 )
 TTFT: Final = _declared(
     "histogram",
     "time_to_first_token_seconds",
     "From a whole request to the first byte of its streamed answer, as the client has it.",
     "model",
+    bounds=TTFT_S,
 )
 REPLICA_TTFT: Final = _declared(
     "histogram",
@@ -95,6 +122,7 @@ REPLICA_TTFT: Final = _declared(
     "From a request's sending to the first of its streamed answer, of each attempt.",
     "model",
     "replica",
+    bounds=TTFT_S,
 )
 ITL: Final = _declared(
     "histogram",
@@ -102,21 +130,28 @@ ITL: Final = _declared(
     "Between two reads of a stream that brought the client something; events that came in one read are no gap.",
     "model",
     "replica",
+    bounds=ITL_S,
 )
 TPOT: Final = _declared(
     "histogram",
     "time_per_output_token_seconds",
     "From the first to the last of a stream, by the output tokens after the first, as the engine counts them.",
     "model",
+    bounds=ITL_S,
 )
 OVERHEAD: Final = _declared(
     "histogram",
     "overhead_seconds",
     "The gateway's own time: to admit a request, to route it, to begin its answer, to finish it; total is their sum.",
     "phase",
+    bounds=OWN_S,
 )
 QUEUE_WAIT: Final = _declared(
-    "histogram", "queue_wait_seconds", "How long requests waited for a replica, of those that did.", "model"
+    "histogram",
+    "queue_wait_seconds",
+    "How long requests waited for a replica, of those that did.",
+    "model",
+    bounds=TTFT_S,
 )
 TOKENS: Final = _declared(
     "counter",
@@ -141,7 +176,30 @@ BREAKER_STATE: Final = _declared("gauge", "breaker_state", "0: closed; 1: half-o
 WAITING: Final = _declared("gauge", "requests_waiting", "Requests that wait for a replica.", "model")
 CLIENT_CONNECTIONS: Final = _declared("gauge", "client_connections", "Clients connected.")
 UPSTREAM_CONNECTIONS: Final = _declared("gauge", "upstream_connections", "Connections to replicas.", "kind")
+BUFFERS: Final = _declared(
+    "gauge", "buffer_bytes", "What is kept of requests; waiting: bodies in the waiting room.", "kind"
+)
 BUILD_INFO: Final = _declared("gauge", "build_info", "1; the version is the label.", "version")
+
+REACTOR_TICK: Final = _declared(
+    "histogram",
+    "reactor_tick_seconds",
+    "What the event loop does between two waits; its sum grows by the share of time that the loop is busy.  Of the "
+    "reactor that the gateway brings, on Linux.",
+    bounds=TICK_S,
+)
+LAST_SEEN: Final = _declared(
+    "gauge",
+    "reactor_last_seen_seconds",
+    "When the event loop last looked at its deadlines, every tenth of a second; seconds since 1970.",
+)
+GC_PAUSE: Final = _declared(
+    "histogram",
+    "gc_pause_seconds",
+    "How long Python's collector of cycles stopped everything, by generation.",
+    "kind",
+    bounds=PAUSE_S,
+)
 
 ENGINE_RUNNING: Final = _declared("gauge", "engine_requests_running", "Requests that the engine computes.", "replica")
 ENGINE_WAITING: Final = _declared(
@@ -155,3 +213,32 @@ ENGINE_PREFIX_QUERIES: Final = _declared(
     "counter", "engine_prefix_cache_queries", "Tokens looked for there.", "replica"
 )
 ENGINE_PREFIX_HITS: Final = _declared("counter", "engine_prefix_cache_hits", "Tokens found there.", "replica")
+
+GENAI_TTFT: Final = _genai(
+    "server_time_to_first_token_seconds",
+    "gen_ai.server.time_to_first_token: of streams, from a whole request to the first byte of its answer.",
+    bounds=GENAI_TTFT_S,
+)
+GENAI_TPOT: Final = _genai(
+    "server_time_per_output_token_seconds",
+    "gen_ai.server.time_per_output_token: of streams, after the first token.",
+    bounds=GENAI_TPOT_S,
+)
+GENAI_SERVER_DURATION: Final = _genai(
+    "server_request_duration_seconds",
+    "gen_ai.server.request.duration: from a request's first byte to its end.",
+    "error_type",
+    bounds=GENAI_DURATION_S,
+)
+GENAI_CLIENT_DURATION: Final = _genai(
+    "client_operation_duration_seconds",
+    "gen_ai.client.operation.duration: the same measurement, under the name that a client of engines has for it.",
+    "error_type",
+    bounds=GENAI_DURATION_S,
+)
+GENAI_TOKEN_USAGE: Final = _genai(
+    "client_token_usage",
+    "gen_ai.client.token.usage: tokens of a request, by what the engine says of usage.",
+    "gen_ai_token_type",
+    bounds=GENAI_TOKENS,
+)

@@ -37,6 +37,11 @@ class Histogram:
             at, bucket = till, bucket + 1
         self.total += sum(values)
 
+    def add_least(self, count: int, total: float) -> None:
+        """So many were at most the lowest bound, and so much together."""
+        self._counts[0] += count
+        self.total += total
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by C{le}, as the exposition has them."""
         bounds = [repr(float(bound)) for bound in self._bounds]

@@ -9,20 +9,24 @@ from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.timing import OWN, PHASES, Gaps, phases
 from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
+from aibrix_twisted.service.telemetry.genai import GenaiMeters
 from aibrix_twisted.service.telemetry.histogram import Histogram
 
 #: The model of a request whose model nobody serves: a client's own word is not made a label.  And of whatever comes
 #: beyond the bound below.
 OTHER: Final = "other"
 
-#: Models, and replicas of each, that have numbers of their own.  Fleets whose replicas come and go under ever new names
-#: would grow them without end.
+#: Models that have numbers of their own; all others share theirs.  Fleets whose models and replicas come and go under
+#: ever new names would grow them without end.
 MAX_LABELS: Final = 1000
+
+#: So many pairs of a model and a replica have, too, and so many rows has a counter of several labels.
+MAX_ROWS: Final = 10_000
 
 _OWN: Final = tuple(PHASES.index(name) for name in OWN)
 
 
-class ReplicaMeters:
+class PairMeters:
     """Of one model at one replica.
 
     @ivar gaps: told of the gaps between reads of a stream, shortest first.
@@ -39,23 +43,15 @@ class ReplicaMeters:
 class ModelMeters:
     """Of one model."""
 
-    __slots__ = ("durations", "replicas", "tokens", "tpot", "ttft", "waits")
+    __slots__ = ("durations", "name", "tokens", "tpot", "ttft", "waits")
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self.durations: defaultdict[str, Histogram] = defaultdict(_duration)
         self.ttft = Histogram(TTFT_S)
         self.tpot = Histogram(ITL_S)
         self.waits = Histogram(TTFT_S)
         self.tokens = {"input": 0, "output": 0, "cached": 0, "output_events": 0}
-        self.replicas: dict[str, ReplicaMeters] = {}
-
-    def replica(self, name: str) -> ReplicaMeters:
-        """Of this replica, or of all others."""
-        meters = self.replicas.get(name)
-        if meters is None:
-            name = name if len(self.replicas) < MAX_LABELS else OTHER
-            meters = self.replicas.setdefault(name, ReplicaMeters())
-        return meters
 
 
 class Metrics:
@@ -64,10 +60,13 @@ class Metrics:
     @ivar own: what the gateway itself took, by phase; C{total} is all of it.
     @ivar hedges: what became of second attempts.
     @ivar late_events: what came for a response that had ended.
+    @ivar genai: the same by OpenTelemetry's names, where these are wanted.
     """
 
     def __init__(self) -> None:
         self.models: dict[str, ModelMeters] = {}
+        self.pairs: dict[tuple[str, str], PairMeters] = {}
+        self.genai: GenaiMeters | None = None
         self.requests: defaultdict[tuple[str, str, int, str], int] = defaultdict(int)
         self.own = {name: Histogram(OWN_S) for name in (*OWN, "total")}
         self.errors: defaultdict[tuple[str], int] = defaultdict(int)
@@ -82,35 +81,53 @@ class Metrics:
         meters = self.models.get(name)
         if meters is None:
             name = name if len(self.models) < MAX_LABELS else OTHER
-            meters = self.models.setdefault(name, ModelMeters())
+            meters = self.models.setdefault(name, ModelMeters(name))
         return meters
+
+    def pair(self, model: str, replica: str) -> PairMeters:
+        """Of this model at this replica, or of all other pairs."""
+        meters = self.pairs.get((model, replica))
+        if meters is None:
+            key = (model, replica) if len(self.pairs) < MAX_ROWS else (OTHER, OTHER)
+            meters = self.pairs.setdefault(key, PairMeters())
+        return meters
+
+    def configure(self, *, genai: bool) -> None:
+        """Whether there are OpenTelemetry's names, too.  They begin at zero when they are turned on."""
+        self.genai = (self.genai or GenaiMeters()) if genai else None
 
     def gaps_of(self, model: str, replica: str) -> Gaps:
         """Where the gaps of a stream are counted."""
-        return self.model(model).replica(replica).gaps
+        return self.pair(model, replica).gaps
 
     def count_attempt(self, record: AttemptRecord, *, streamed: bool) -> None:
         """An attempt is over."""
         assert record.outcome is not None
-        self.attempts[record.replica, record.outcome] += 1
+        key = record.replica, record.outcome
+        attempts = self.attempts
+        attempts[key if key in attempts or len(attempts) < MAX_ROWS else (OTHER, record.outcome)] += 1
         if streamed and record.ttft_s is not None:
-            self.model(record.model).replica(record.replica).ttft.observe(record.ttft_s)
+            self.pair(record.model, record.replica).ttft.observe(record.ttft_s)
 
     def count(self, exchange: Exchange) -> None:
         """An exchange is over."""
         name = exchange.model or OTHER
-        self.requests[name, exchange.route, exchange.status, outcome_label(exchange)] += 1
+        key = name, exchange.route, exchange.status, outcome_label(exchange)
+        requests = self.requests
+        requests[key if key in requests or len(requests) < MAX_ROWS else (OTHER, *key[1:])] += 1
         if exchange.error:
             self.errors[exchange.error,] += 1
-        if exchange.served is None:
-            if exchange.queued_s:
-                self.model(name).waits.observe(exchange.queued_s)
+        if exchange.served is None and not exchange.queued_s:
             return
         meters = self.model(name)
         if exchange.queued_s:
             meters.waits.observe(exchange.queued_s)
+        if exchange.served is None:
+            return
         if exchange.attempts:
             meters.durations[exchange.route].observe(exchange.stamps.duration_s)
+            if self.genai is not None:
+                self.genai.count(exchange, meters.name)
         self._count_phases(exchange)
         self._count_tokens(exchange, meters)
 

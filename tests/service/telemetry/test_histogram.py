@@ -21,6 +21,14 @@ class HistogramTests(SynchronousTestCase):
             histogram.observe(value)
         self.assertEqual(histogram.buckets(), [("0.5", 1.0), ("1.0", 2.0), ("2.5", 3.0), ("+Inf", 4.0)])
 
+    def test_many_of_the_lowest(self) -> None:
+        """Added up elsewhere."""
+        histogram = Histogram(BOUNDS)
+        histogram.observe(0.7)
+        histogram.add_least(3, 0.5)
+        self.assertEqual(histogram.buckets()[:2], [("0.5", 3.0), ("1.0", 4.0)])
+        self.assertAlmostEqual(histogram.total, 1.2)
+
     def test_empty(self) -> None:
         """Every bucket is there."""
         self.assertEqual(Histogram(BOUNDS).buckets(), [("0.5", 0.0), ("1.0", 0.0), ("2.5", 0.0), ("+Inf", 0.0)])

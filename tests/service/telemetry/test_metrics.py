@@ -15,9 +15,12 @@ from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.health import Health
 from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
-from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
+from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, PAUSE_S, TICK_S, TTFT_S
 from aibrix_twisted.service.telemetry.exposition import registry_of
-from aibrix_twisted.service.telemetry.metrics import MAX_LABELS, OTHER, Metrics
+from aibrix_twisted.service.telemetry.families import FAMILIES
+from aibrix_twisted.service.telemetry.gc_pauses import GENERATIONS
+from aibrix_twisted.service.telemetry.histogram import Histogram
+from aibrix_twisted.service.telemetry.metrics import MAX_LABELS, MAX_ROWS, OTHER, Metrics
 from tests.fakes import replica
 from tests.service.telemetry.test_access_log import an_exchange
 
@@ -33,6 +36,10 @@ class State:
         self.hedges = self.metrics.hedges
         self.now = 10.0
         self.upstreams = {"idle": 1, "busy": 2}
+        self.buffers = {"waiting": 4096}
+        self.turns: Histogram | None = Histogram(TICK_S)
+        self.last_seen = 1700000000.5
+        self.gc_pauses = {name: Histogram(PAUSE_S) for name in GENERATIONS}
 
 
 def an_attempt(metrics: Metrics | None = None) -> AttemptRecord:
@@ -111,13 +118,24 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(tokens, {"input": 0, "output": 0, "cached": 0, "output_events": 9})
 
     def test_names_without_end(self) -> None:
-        """Of models and of replicas so many have numbers of their own; the rest share theirs."""
-        metrics = Metrics()
-        for number in range(MAX_LABELS + 50):
-            metrics.model(f"m{number}").tokens["input"] += 1
-            metrics.model("m0").replica(f"r{number}").ttft.observe(1.0)
-        self.assertEqual((len(metrics.models), metrics.models[OTHER].tokens["input"]), (MAX_LABELS + 1, 50))
-        self.assertEqual(len(metrics.models["m0"].replicas), MAX_LABELS + 1)
+        """So many have numbers of their own; the rest share theirs, and nothing is lost."""
+        state = State()
+        metrics = state.metrics
+        for number in range(MAX_ROWS + 50):
+            exchange, record = an_exchange(), an_attempt(metrics)
+            exchange.model = record.model = f"m{number}"
+            exchange.served, exchange.attempts, exchange.input_tokens = record, 1, 1
+            record.replica = f"r{number}"
+            metrics.count_attempt(record, streamed=True)
+            metrics.count(exchange)
+        self.assertEqual((len(metrics.models), len(metrics.models[OTHER].durations)), (MAX_LABELS + 1, 1))
+        self.assertEqual(metrics.models[OTHER].tokens["input"], MAX_ROWS + 50 - MAX_LABELS)
+        for rows in (metrics.pairs, metrics.requests, metrics.attempts):
+            self.assertLessEqual(len(rows), MAX_ROWS + 1)
+        self.assertEqual(sum(metrics.requests.values()), MAX_ROWS + 50)
+        self.assertEqual(sum(metrics.attempts.values()), MAX_ROWS + 50)
+        self.assertEqual(metrics.attempts[OTHER, "complete"], 50)
+        self.assertEqual(metrics.pairs[OTHER, OTHER].ttft.buckets()[-1][1], 51.0)
 
     def test_refusals_and_errors(self) -> None:
         """An unknown model is C{other}, whatever it was called; errors by their type."""
@@ -142,6 +160,34 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(samples["aibrix_gateway_replica_up", (("replica", "gpu1"),)], 0)
         self.assertEqual(samples["aibrix_gateway_client_connections", ()], 3)
         lease.release()
+
+    def test_the_process(self) -> None:
+        """Turns of the reactor, its last sign of life, the collector, what is kept, and what every process tells."""
+        state = State()
+        assert state.turns is not None
+        state.turns.observe(0.003)
+        state.gc_pauses["2"].observe(0.02)
+        samples = self.exposed(state)
+        self.assertEqual(samples["aibrix_gateway_reactor_tick_seconds_bucket", (("le", "0.0025"),)], 0)
+        self.assertEqual(samples["aibrix_gateway_reactor_tick_seconds_bucket", (("le", "0.005"),)], 1)
+        self.assertEqual(samples["aibrix_gateway_reactor_last_seen_seconds", ()], 1700000000.5)
+        self.assertEqual(samples["aibrix_gateway_gc_pause_seconds_count", (("kind", "2"),)], 1)
+        self.assertEqual(samples["aibrix_gateway_gc_pause_seconds_count", (("kind", "0"),)], 0)
+        self.assertEqual(samples["aibrix_gateway_buffer_bytes", (("kind", "waiting"),)], 4096)
+        self.assertGreater(samples["process_resident_memory_bytes", ()], 0)
+        state.turns = None
+        self.assertNotIn(("aibrix_gateway_reactor_tick_seconds_count", ()), self.exposed(state))
+
+    def test_every_family_is_exposed(self) -> None:
+        """What is declared is there, with its kind; and nothing of ours that is not."""
+        state = State()
+        state.metrics.configure(genai=True)
+        exposed = {
+            (family.name, family.type)
+            for family in text_string_to_metric_families(generate_latest(registry_of(state)).decode())
+            if not family.name.startswith("process_")
+        }
+        self.assertEqual(exposed, {(family.prefix + family.name, family.kind) for family in FAMILIES})
 
     def test_breakers(self) -> None:
         """0, 1, 2, as their states follow upon each other."""
