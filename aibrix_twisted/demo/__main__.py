@@ -19,12 +19,16 @@ def main() -> None:
     parser.add_argument("--decode", type=float, default=40.0, help="tokens per second of one answer; 0: no wait")
     parser.add_argument("--batch", type=int, default=16, help="requests computed at once")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--api-key", default="", help="asked for on /v1")
+    parser.add_argument("--context", type=int, default=0, help="tokens of prompt and answer together; 0: no bound")
+    parser.add_argument("--echo-request-id", action="store_true", help="answer with the request's x-request-id")
     given = parser.parse_args()
 
     from aibrix_twisted.service.reactor import install
 
     install()
     from twisted.internet import reactor
+    from twisted.internet.defer import Deferred
 
     from aibrix_twisted.demo.engine import DemoEngine
 
@@ -36,7 +40,11 @@ def main() -> None:
         speed=Speed(prefill=given.prefill, decode=given.decode, batch=given.batch),
         profile=given.profile,
         seed=given.seed,
+        api_key=given.api_key,
+        context=given.context,
+        echo_request_id=given.echo_request_id,
     )
+    reactor.addSystemEventTrigger("before", "shutdown", lambda: Deferred.fromCoroutine(engine.terminate()))
     listening = engine.listen(int(port), host or "127.0.0.1")
     print(f"{given.name} ({given.profile}) serves on {listening.getHost()}", flush=True)  # noqa: T201
     reactor.run()

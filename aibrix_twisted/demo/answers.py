@@ -27,21 +27,31 @@ def usage_of(asked: Generation, cached: int) -> dict[str, Any]:
     }
 
 
-def stream_of(asked: Generation, profile: Profile, id: str, seed: int, cached: int) -> list[bytes]:
-    """The events of a streamed answer, C{[DONE]} included; one token an event."""
+def stream_of(
+    asked: Generation, profile: Profile, id: str, seed: int, cached: int, *, fuse: int = 1, hollow: bool = False
+) -> list[bytes]:
+    """The events of a streamed answer, C{[DONE]} included.
+
+    @param fuse: tokens in an event.
+    @param hollow: each is preceded by an event without text, as where a character is not whole yet.
+    """
     events: list[bytes] = []
     usage = usage_of(asked, cached)
 
     def add(choices: list[dict[str, Any]], **more: Any) -> None:
-        events.append(b"data: %b\n\n" % orjson.dumps({**_frame(asked, id, streamed=True), "choices": choices, **more}))
+        events.append(
+            b"data: %b\n\n" % orjson.dumps({**_frame(asked, profile, id, streamed=True), "choices": choices, **more})
+        )
 
     open_finish = {"finish_reason": None} if profile.null_finish else {}
-    if asked.chat:
+    if asked.chat and profile.first_delta:
         for index in range(asked.choices):
             add([{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}])
-    texts = [list(_pieces(asked, seed, index)) for index in range(asked.choices)]
+    texts = [_fused(_pieces(asked, seed, index), fuse) for index in range(asked.choices)]
     for position in range(len(texts[0])):
         for index in range(asked.choices):
+            if hollow:
+                add([{"index": index, **_step(asked, "", streamed=True), **open_finish}])
             add([{"index": index, **_step(asked, texts[index][position], streamed=True), **open_finish}])
     for index in range(asked.choices):
         more: dict[str, Any] = {"usage": usage} if profile.usage_in_finish else {}
@@ -55,27 +65,34 @@ def stream_of(asked: Generation, profile: Profile, id: str, seed: int, cached: i
     return events
 
 
-def whole_of(asked: Generation, id: str, seed: int, cached: int) -> bytes:
+def _fused(pieces: list[str], count: int) -> list[str]:
+    return ["".join(pieces[at : at + count]) for at in range(0, len(pieces), count)]
+
+
+def whole_of(asked: Generation, profile: Profile, id: str, seed: int, cached: int) -> bytes:
     """An answer that is not streamed."""
     choices = []
     for index in range(asked.choices):
         text = "".join(_pieces(asked, seed, index))
         choices.append({"index": index, **_whole_choice(asked, text), "finish_reason": _finish(asked)})
-    return orjson.dumps({**_frame(asked, id, streamed=False), "choices": choices, "usage": usage_of(asked, cached)})
+    frame = _frame(asked, profile, id, streamed=False)
+    return orjson.dumps({**frame, "choices": choices, "usage": usage_of(asked, cached)})
 
 
 def error_of(refused: Refused, profile: Profile) -> bytes:
-    """An error, in vLLM's words, or in FastAPI's."""
+    """An error, in vLLM's words, or in FastAPI's, or in its own."""
+    if refused.body:
+        return refused.body
     if profile.detail_errors:
         return orjson.dumps({"detail": str(refused)})
     error = {"message": str(refused), "type": refused.kind, "param": None, "code": refused.status}
     return orjson.dumps({"error": error})
 
 
-def _frame(asked: Generation, id: str, *, streamed: bool) -> dict[str, Any]:
+def _frame(asked: Generation, profile: Profile, id: str, *, streamed: bool) -> dict[str, Any]:
     kind = "chat.completion" if asked.chat else "text_completion"
     suffix = ".chunk" if streamed and asked.chat else ""
-    return {"id": id, "object": kind + suffix, "created": CREATED, "model": asked.model}
+    return {"id": id, "object": kind + suffix, "created": CREATED, "model": asked.model + profile.model_suffix}
 
 
 def _pieces(asked: Generation, seed: int, index: int) -> list[str]:

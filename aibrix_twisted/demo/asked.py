@@ -9,17 +9,22 @@ import orjson
 
 from aibrix_twisted.demo.text import words_of
 
+#: What bounds an answer.
+LIMITS = ("max_completion_tokens", "max_tokens")
+
 
 class Refused(Exception):
     """The request cannot be served.
 
     @ivar status: what it is answered with.
+    @ivar body: the answer's, where it is not made of the message.
     """
 
-    def __init__(self, status: int, message: str, kind: str = "BadRequestError") -> None:
+    def __init__(self, status: int, message: str, kind: str = "BadRequestError", body: bytes = b"") -> None:
         super().__init__(message)
         self.status = status
         self.kind = kind
+        self.body = body
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,31 +57,45 @@ def document_of(body: bytes) -> dict[str, Any]:
     return document
 
 
-def generation_of(document: dict[str, Any], *, chat: bool, default_tokens: int = 16) -> Generation:
+def generation_of(
+    document: dict[str, Any], *, chat: bool, default_tokens: int = 16, limits: tuple[str, ...] = LIMITS
+) -> Generation:
     """Read a request for chat or completions.
 
-    @raise Refused: what has to be there is not.
+    @param limits: members that bound the answer, the first that is there.
+    @raise Refused: what has to be there is not, or is not what it has to be.
     """
     name = "messages" if chat else "prompt"
     if document.get(name) is None:
         raise Refused(400, f"{name!r} is missing")
-    limit = document.get("max_completion_tokens") or document.get("max_tokens") or default_tokens
+    limit = next(filter(None, map(document.get, limits)), default_tokens)
     if not isinstance(limit, int) or limit < 1:
         raise Refused(400, f"max_tokens is {limit!r}: expected a number above 0")
-    choice = document.get("tool_choice")
-    tools = document.get("tools") or []
-    tool = tools[0]["function"]["name"] if chat and tools and choice in ("required", "auto") else None
-    if chat and isinstance(choice, dict):
-        tool = choice["function"]["name"]
+    choices = document.get("n") or 1
+    if not isinstance(choices, int) or choices < 1:
+        raise Refused(400, f"n is {choices!r}: expected a number above 0")
     options = document.get("stream_options") or {}
+    if not isinstance(options, dict):
+        raise Refused(400, f"stream_options is {options!r}: expected an object")
     return Generation(
         chat=chat,
         model=str(document.get("model", "")),
         prompt=words_of(document[name]),
         stream=bool(document.get("stream")),
         include_usage=bool(options.get("include_usage")),
-        choices=int(document.get("n") or 1),
+        choices=choices,
         tokens=limit,
         logprobs=bool(document.get("logprobs")),
-        tool=tool,
+        tool=_tool_of(document) if chat else None,
     )
+
+
+def _tool_of(document: dict[str, Any]) -> str | None:
+    """The function that is to be called."""
+    choice, tools = document.get("tool_choice"), document.get("tools") or []
+    try:
+        if isinstance(choice, dict):
+            return str(choice["function"]["name"])
+        return str(tools[0]["function"]["name"]) if tools and choice in ("required", "auto") else None
+    except (KeyError, TypeError, IndexError):
+        raise Refused(400, "expected functions with names in tools and tool_choice") from None

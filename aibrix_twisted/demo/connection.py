@@ -38,6 +38,7 @@ class DemoConnection(Protocol):
         self._body: list[bytes] = []
         self._outlet: Outlet | None = None
         self._idle: IDelayedCall | None = None
+        self._served = 0
         self.gone: Callable[[], None] | None = None
 
     def connectionMade(self) -> None:
@@ -61,13 +62,18 @@ class DemoConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client left: whatever was computed for it is stopped."""
         self._wake()
-        self._engine.open.discard(self)
         self._parser.close()
         if self._outlet is not None:
             self._outlet.lost()
         gone, self.gone = self.gone, None
         if gone is not None:
             gone()
+        self._engine.left(self)
+
+    @property
+    def idle(self) -> bool:
+        """It waits for a request."""
+        return self._outlet is None
 
     def request_head(self, head: RequestHead) -> None:
         """From the parser."""
@@ -97,6 +103,10 @@ class DemoConnection(Protocol):
             refused = Refused(400, str(error))
         outlet = Outlet(self.transport, engine.clock, engine.lot, fault, self._answered)
         self._outlet = outlet
+        self._served += 1
+        outlet.keep = self._served != engine.profile.keep_alive_max and not engine.ending
+        if engine.echo_request_id and b"x-request-id" in head.fields:
+            outlet.more.append((b"x-request-id", head.fields[b"x-request-id"]))
         if refused is not None:
             engine.refuse(outlet, refused)
         else:
@@ -104,7 +114,7 @@ class DemoConnection(Protocol):
 
     def _answered(self, keep: bool) -> None:
         self._outlet = self.gone = None
-        if self._head is not None and not self._head.keep_alive:
+        if self._engine.ending or (self._head is not None and not self._head.keep_alive):
             self.transport.loseConnection()
             return
         self._rest()

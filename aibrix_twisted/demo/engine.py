@@ -6,16 +6,16 @@ import random
 import re
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
-from twisted.internet.defer import maybeDeferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.interfaces import IListeningPort
 from twisted.internet.protocol import Factory
 
 from aibrix_twisted.demo import answers
-from aibrix_twisted.demo.asked import Generation, Refused, document_of, generation_of
+from aibrix_twisted.demo.asked import LIMITS, Generation, Refused, document_of, generation_of
 from aibrix_twisted.demo.connection import DemoConnection
 from aibrix_twisted.demo.faults import Fault, Faults, UnknownFault
 from aibrix_twisted.demo.flood import Flood
@@ -26,6 +26,9 @@ from aibrix_twisted.demo.profiles import PROFILES
 from aibrix_twisted.demo.speed import PrefixCache, Speed
 from aibrix_twisted.demo.text import vector, words_of
 from aibrix_twisted.wire.head import RequestHead
+
+#: How long an engine that stalls when it is told to end keeps its streams open.
+STALL_S = 30.0
 
 _JSON = (b"content-type", b"application/json")
 _STREAM = (b"content-type", b"text/event-stream; charset=utf-8")
@@ -51,6 +54,9 @@ class DemoEngine:
     """One engine.  C{factory} makes its connections.
 
     @ivar seen: the newest request: its head and its body, for tests.
+    @ivar well: what it says of its health; unwell, it computes nothing.
+    @ivar models_status: what C{GET /v1/models} is answered with.
+    @ivar ending: it was told to.
     """
 
     def __init__(
@@ -62,7 +68,15 @@ class DemoEngine:
         speed: Speed | None = None,
         profile: str = "vllm",
         seed: int = 0,
+        api_key: str = "",
+        context: int = 0,
+        echo_request_id: bool = False,
     ) -> None:
+        """
+        @param api_key: asked for on C{/v1}; empty: nobody is asked.
+        @param context: tokens of prompt and answer together, at most; 0: no bound.
+        @param echo_request_id: a request's C{x-request-id} is a header of its answer.
+        """
         self.clock = reactor
         self.name = name
         self.models = tuple(models)
@@ -73,15 +87,22 @@ class DemoEngine:
         self.lot = random.Random(seed)
         self.open: set[DemoConnection] = set()
         self.seen: tuple[RequestHead, bytes] | None = None
+        self.well = True
+        self.models_status = 200
+        self.ending = False
+        self.echo_request_id = echo_request_id
         self.factory = Factory.forProtocol(lambda: DemoConnection(self))
         self.factory.noisy = False
         self._seed = seed
+        self._authorization = f"Bearer {api_key}".encode() if api_key else b""
+        self._context = context
         self._prefixes = PrefixCache()
         self._running: set[Job] = set()
         self._waiting: deque[Job] = deque()
         self._busy_with: set[Job] = set()
         self._put_off: list[tuple[Outlet, bytes]] = []
         self._ports: list[IListeningPort] = []
+        self._all_left: Deferred[None] | None = None
 
     def listen(self, port: int = 0, interface: str = "127.0.0.1") -> IListeningPort:
         """Serve on an address; port 0 is any free one."""
@@ -91,11 +112,40 @@ class DemoEngine:
 
     async def stop(self) -> None:
         """Serve no more: streams under way are cut."""
+        await self._deaf()
+        for connection in tuple(self.open):
+            connection.transport.abortConnection()
+
+    async def terminate(self) -> None:
+        """End as the profile's engine does when it is told to; done when every connection is closed."""
+        self.ending = True
+        await self._deaf()
+        for job in tuple(self._running):
+            if self.profile.on_term == "cut":
+                job.cut()
+            elif self.profile.on_term == "stall":
+                job.stall(STALL_S)
+            elif self.profile.on_term == "done" and job.streamed:
+                job.end_early(2, answers.DONE)
+        for connection in tuple(self.open):
+            if connection.idle:
+                connection.transport.loseConnection()
+        if self.open:
+            self._all_left = Deferred()
+            await self._all_left
+
+    def left(self, connection: DemoConnection) -> None:
+        """A connection is closed."""
+        self.open.discard(connection)
+        waiting = self._all_left
+        if waiting is not None and not self.open:
+            self._all_left = None
+            waiting.callback(None)
+
+    async def _deaf(self) -> None:
         ports, self._ports = self._ports, []
         for port in ports:
             await maybeDeferred(port.stopListening)
-        for connection in tuple(self.open):
-            connection.transport.abortConnection()
 
     # -- requests --------------------------------------------------------------------------------------------
 
@@ -121,6 +171,9 @@ class DemoEngine:
 
     def _route(self, connection: DemoConnection, outlet: Outlet, fault: Fault, head: RequestHead, body: bytes) -> None:
         method_path = (head.method, head.path.decode("latin-1"))
+        if self._authorization and head.path.startswith(b"/v1/"):
+            if head.fields.get(b"authorization") != self._authorization:
+                raise Refused(401, "Unauthorized", body=b'{"error":"Unauthorized"}')
         match method_path:
             case ("POST", "/v1/chat/completions" | "/v1/completions" as path):
                 asked = self._asked(document_of(body), chat=path == "/v1/chat/completions")
@@ -132,10 +185,15 @@ class DemoEngine:
                 self._send(outlet, orjson.dumps({"count": len(words), "tokens": list(range(len(words)))}))
             case ("POST", "/detokenize"):
                 self._send(outlet, orjson.dumps({"prompt": " ".join(map(str, document_of(body).get("tokens", [])))}))
-            case ("GET", "/v1/models"):
+            case ("GET", "/v1/models") if self.models_status == 200:
                 self._send_when_free(outlet, self._models())
-            case ("GET", "/health"):
+            case ("GET", "/v1/models"):
+                raise Refused(self.models_status, "the list cannot be made", "InternalServerError")
+            case ("GET", "/health") if self.well:
+                self.stats.generated_tokens += self.profile.health_generates
                 self._send_when_free(outlet, b"")
+            case ("GET", "/health"):
+                raise Refused(503, "Service Unavailable", "ServiceUnavailable")
             case ("GET", "/version"):
                 self._send(outlet, b'{"version":"demo"}')
             case ("GET", "/metrics"):
@@ -150,7 +208,14 @@ class DemoEngine:
         unknown = sorted(document.keys() - known) if known is not None else []
         if unknown:
             raise Refused(422, f"unexpected fields: {', '.join(unknown)}")
-        asked = generation_of(document, chat=chat)
+        limits = LIMITS if self.profile.knows_max_completion_tokens else ("max_tokens",)
+        asked = generation_of(document, chat=chat, limits=limits)
+        if not self.well:
+            raise Refused(500, "EngineCore is dead.", "InternalServerError")
+        count = len(asked.prompt) + asked.tokens
+        if 0 < self._context < count:
+            body = (self.profile.overflow % (count, self._context)).encode()
+            raise Refused(400, "the prompt is too long", body=body)
         if self.profile.checks_model and asked.model not in self.models:
             raise Refused(404, f"The model `{asked.model}` does not exist.", "NotFoundError")
         return asked
@@ -169,7 +234,7 @@ class DemoEngine:
     def _models(self) -> bytes:
         data = [
             {"id": name, "object": "model", "created": answers.CREATED, "owned_by": self.profile.owner, "root": name}
-            for name in self.models
+            for name in (self.models if self.profile.lists_models else ())
         ]
         return orjson.dumps({"object": "list", "data": data})
 
@@ -196,11 +261,20 @@ class DemoEngine:
         self.stats.cached_tokens += cached
         id = f"{'chatcmpl' if asked.chat else 'cmpl'}-{self.name}-{self.stats.requests:x}"
         whole_s = 0.0
+        profile = self.profile
+        if "no_text" in fault:
+            asked, profile = replace(asked, tokens=0), replace(profile, first_delta="")
+        if profile.serial:
+            for running in tuple(self._running):
+                if running.streamed:
+                    running.end_early(0, answers.DONE)
+        self.well = self.well and "dies" not in fault
         if asked.stream:
-            pieces = _faulty(answers.stream_of(asked, self.profile, id, self._seed, cached), fault)
-            length = None
+            fuse, hollow = max(1, fault.get("fuse", 1)), "hollow" in fault
+            events = answers.stream_of(asked, profile, id, self._seed, cached, fuse=fuse, hollow=hollow)
+            pieces, length = _faulty(events, fault), None
         else:
-            body = answers.whole_of(asked, id, self._seed, cached)
+            body = answers.whole_of(asked, profile, id, self._seed, cached)
             body = body[:-7] if "malformed_json" in fault else b"" if "empty_body" in fault else body
             pieces, length = [body], len(body)
             whole_s = asked.tokens * self.speed.token_s
@@ -224,6 +298,7 @@ class DemoEngine:
             events=pieces,
             begin=begin,
             hang_after=0 if "flood" in fault else fault.get("hang_after", -1),
+            streamed=asked.stream,
         )
         connection.gone = job.cancel
         if "busy" in fault:
@@ -304,7 +379,7 @@ def _faulty(events: list[bytes], fault: Fault) -> list[bytes]:
         events = [event for event in events if event != answers.DONE]
     if "early_done" in fault:
         events = [*events[: max(1, len(events) // 2)], answers.DONE]
-    if "error_event" in fault:
+    if "error_event" in fault or "dies" in fault:
         error = {"error": {"message": "EngineCore encountered an issue.", "type": "InternalServerError", "code": 500}}
         events = [*events[: max(1, len(events) // 2)], b"data: %b\n\n" % orjson.dumps(error), answers.DONE]
     if "malformed_json" in fault:

@@ -6,12 +6,16 @@ close_before_last_chunk, rst_before_last_chunk, close_after_last_chunk, rst_afte
 duplicate_last_chunk   the last chunk comes twice
 drip=MS                one byte each MS milliseconds
 split                  writes are cut at places chosen by lot
-merge=N                N tokens an event
+merge=N                N events a write
+fuse=N                 N tokens an event
+hollow                 before each event with text one without
+no_text                an answer of no tokens: of a stream there is only the event that finishes it
 wrong_length=N         C{content-length} is off by N
 status=NNN             an error instead
 hang, hang_after=N     no head comes; nothing comes after N events
 no_done, early_done    C{[DONE]} is missing; comes before the finish
 error_event            an error amid the events and then C{[DONE]}, as vLLM does when its engine process dies
+dies                   C{error_event}; from then on it is not well: 503 to C{/health}, 500 to whoever asks for tokens
 malformed_json, empty_body
 bad_head, bad_chunk, both_lengths, two_heads, huge_head, interim_103, garbage_after
 http10                 no framing; the close ends the body
@@ -31,13 +35,15 @@ from dataclasses import dataclass
 from typing import Final
 
 #: Names that take a number, and whether it must.
-_WITH_NUMBER: Final = frozenset({"cut", "rst", "drip", "merge", "wrong_length", "status", "hang_after", "flood"})
+_WITH_NUMBER: Final = frozenset(
+    {"cut", "drip", "flood", "fuse", "hang_after", "merge", "rst", "status", "wrong_length"}
+)  # fmt: skip
 _ALONE: Final = frozenset(
     {
         "bad_chunk", "bad_head", "both_lengths", "busy", "close_after_last_chunk", "close_before_last_chunk", "cr",
-        "crlf", "duplicate_last_chunk", "early_done", "empty_body", "error_event", "garbage_after", "gzip_claim",
-        "hang", "http10", "huge_head", "idle_close", "interim_103", "malformed_json", "no_done", "refuse_bytes",
-        "rst_after_last_chunk", "rst_before_last_chunk", "split", "two_heads",
+        "crlf", "dies", "duplicate_last_chunk", "early_done", "empty_body", "error_event", "garbage_after",
+        "gzip_claim", "hang", "hollow", "http10", "huge_head", "idle_close", "interim_103", "malformed_json", "no_done",
+        "no_text", "refuse_bytes", "rst_after_last_chunk", "rst_before_last_chunk", "split", "two_heads",
     }
 )  # fmt: skip
 

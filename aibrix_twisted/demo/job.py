@@ -26,6 +26,7 @@ class Job:
         events: list[bytes],
         begin: Callable[[], None],
         hang_after: int = -1,
+        streamed: bool = False,
     ) -> None:
         """
         @param whole_s: for all tokens, where the answer is one piece.
@@ -39,6 +40,7 @@ class Job:
         self._events = events
         self._begin = begin
         self._hang_after = hang_after
+        self.streamed = streamed
         self._next = 0
         self._timer: IDelayedCall | None = None
 
@@ -53,6 +55,21 @@ class Job:
             timer.cancel()
         self._outlet.lost()
         self._engine.job_over(self, cancelled=True)
+
+    def end_early(self, after: int, last: bytes) -> None:
+        """Send so many more events, and then this one, as if it were the last."""
+        self._events[self._next + after :] = [last]
+
+    def stall(self, seconds: float) -> None:
+        """Send nothing more, and close the connection after a while."""
+        timer, self._timer = self._timer, None
+        if timer is not None:
+            timer.cancel()
+        self._after(seconds, self.cut)
+
+    def cut(self) -> None:
+        """Close the connection: the rest is not sent."""
+        self._outlet.close(reset=False)
 
     def _first(self) -> None:
         self._begin()

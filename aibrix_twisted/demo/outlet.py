@@ -23,6 +23,8 @@ class Outlet:
     """C{head}, any number of C{piece}, C{end}.
 
     @ivar over: nothing more is written, and the connection is closed or about to be.
+    @ivar keep: the connection may serve another request, as far as the answer's head is to say.
+    @ivar more: headers that every answer has.
     """
 
     def __init__(
@@ -35,7 +37,6 @@ class Outlet:
         self._fault = fault
         self._done = done
         self._chunked = False
-        self._keep = True
         self._cut = False
         self._body_bytes = 0
         self._queue = b""
@@ -43,18 +44,19 @@ class Outlet:
         self._pump: IDelayedCall | None = None
         self._after: Callable[[], None] | None = None
         self.over = False
+        self.keep = True
+        self.more: Headers = []
 
     def close_after(self) -> None:
         """Close the connection after the answer, without a word of it in the head."""
         self._fault = {**self._fault, "idle_close": 1}
 
-    def head(self, status: int, headers: Headers, length: int | None, *, keep: bool = True) -> None:
+    def head(self, status: int, headers: Headers, length: int | None) -> None:
         """@param length: of the body; C{None} for chunks."""
         fault = self._fault
-        self._keep = keep
-        headers = list(headers)
+        headers = [*headers, *self.more]
         if "http10" in fault:
-            self._keep = False
+            self.keep = False
         elif length is None or "both_lengths" in fault:
             headers.append((b"transfer-encoding", b"chunked"))
             self._chunked = True
@@ -64,7 +66,7 @@ class Outlet:
             headers.append((b"content-encoding", b"gzip"))
         if "huge_head" in fault:
             headers += [(b"x-padding-%d" % number, b"x" * 1000) for number in range(100)]
-        if not self._keep:
+        if not self.keep:
             headers.append((b"connection", b"close"))
         out = response_head(status, REASONS.get(status, b"Unknown"), header_lines(headers))
         if "http10" in fault:
@@ -104,7 +106,7 @@ class Outlet:
             return
         if "rst_after_last_chunk" in fault:
             self._close(reset=True)
-        elif not self._keep or fault.keys() & {"close_after_last_chunk", "idle_close"} or self._short():
+        elif not self.keep or fault.keys() & {"close_after_last_chunk", "idle_close"} or self._short():
             self._close(reset=False)
         else:
             self.over = True

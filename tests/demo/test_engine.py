@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+from twisted.internet.defer import Deferred
 from twisted.internet.task import Clock
 from twisted.internet.testing import StringTransportWithDisconnection
 from twisted.trial.unittest import SynchronousTestCase
@@ -149,6 +150,10 @@ class PathTests(EngineCase):
             ("vllm", {"model": "demo-model"}, 400, b"missing"),
             ("vllm", {**CHAT, "max_tokens": -1}, 400, b"max_tokens"),
             ("vllm", [], 400, b"object"),
+            ("vllm", {**CHAT, "n": "two"}, 400, b"n is"),
+            ("vllm", {**CHAT, "stream_options": "all"}, 400, b"stream_options"),
+            ("vllm", {**CHAT, "tools": [7], "tool_choice": "auto"}, 400, b"functions"),
+            ("vllm", {**CHAT, "tool_choice": {"function": 7}}, 400, b"functions"),
         ):
             answer = self.ask(self.engine(profile=profile), "/v1/chat/completions", document)
             self.assertEqual(answer.status, status)
@@ -209,6 +214,79 @@ class SpeedTests(EngineCase):
         self.send(connection, "/v1/chat/completions", {**CHAT, "stream": True})
         self.assertFalse(transport.connected)
         self.assertNotIn(b"connection: close", transport.value().lower())
+
+
+class HabitTests(EngineCase):
+    """What only some engines do."""
+
+    def test_a_key_and_a_bound(self) -> None:
+        """Asked for on C{/v1} alone; a prompt that does not fit is refused in the profile's words."""
+        engine = self.engine(profile="sglang", api_key="k", context=20)
+        self.assertEqual(self.ask(engine, "/health", method="GET").status, 200)
+        refused = self.ask(engine, "/v1/models", method="GET")
+        self.assertEqual((refused.status, refused.body), (401, b'{"error":"Unauthorized"}'))
+        key = {"authorization": "Bearer k"}
+        self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT, **key).status, 200)
+        long = self.ask(engine, "/v1/chat/completions", {**CHAT, "max_tokens": 18}, **key)
+        self.assertEqual((long.status, long.json["object"]), (400, "error"))
+
+    def test_the_last_request_of_a_connection(self) -> None:
+        """llama-server says in its answer that it is the last."""
+        engine = self.engine(profile="llamacpp")
+        connection, transport = self.client(engine)
+        for number in range(1, 101):
+            transport.clear()
+            self.send(connection, "/v1/chat/completions", CHAT)
+            self.clock.advance(0)
+            self.assertEqual(b"connection: close" in transport.value(), number == 100)
+        self.assertFalse(transport.connected)
+
+    def test_health_models_and_ids(self) -> None:
+        """SGLang's health costs a token; transformers lists nothing and renames; an id comes back where it is wanted."""
+        engine = self.engine(profile="sglang", echo_request_id=True)
+        heard = self.ask(engine, "/health", method="GET", x_request_id="mine")
+        assert heard.head is not None
+        self.assertEqual(heard.head.fields[b"x-request-id"], b"mine")
+        self.assertEqual(engine.stats.generated_tokens, 1)
+        engine.well = False
+        self.assertEqual(self.ask(engine, "/health", method="GET").status, 503)
+        self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT).status, 500)
+        engine = self.engine(profile="transformers")
+        self.assertEqual(self.ask(engine, "/v1/models", method="GET").json["data"], [])
+        self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT).json["model"], "demo-model@main")
+        engine.models_status = 500
+        self.assertEqual(self.ask(engine, "/v1/models", method="GET").status, 500)
+
+    def test_one_at_a_time(self) -> None:
+        """llama-cpp-python ends a stream for the next request, as if it were whole."""
+        engine = self.engine(profile="llamacpp_python", speed=Speed(prefill=0.0, decode=1.0))
+        connection, transport = self.client(engine)
+        self.send(connection, "/v1/chat/completions", {**CHAT, "max_tokens": 50, "stream": True})
+        self.send(self.client(engine)[0], "/v1/chat/completions", CHAT)
+        self.clock.advance(1.0)
+        self.assertTrue(transport.value().endswith(b"data: [DONE]\n\n\r\n0\r\n\r\n"))
+        self.assertEqual((transport.value().count(b"data: "), engine.stats.finished), (2, 1))
+
+    def test_told_to_end(self) -> None:
+        """Each profile in its way; it is over when the last connection is closed."""
+        for profile, seconds, events, ended in (
+            ("sglang", 60, 53, True),
+            ("llamacpp_python", 0, 1, False),
+            ("llamacpp", 31, 1, False),
+            ("vllm", 5, 4, True),
+        ):
+            engine = self.engine(profile=profile, speed=Speed(prefill=0.0, decode=1.0))
+            _, idle = self.client(engine)
+            connection, transport = self.client(engine)
+            self.send(connection, "/v1/chat/completions", {**CHAT, "max_tokens": 50, "stream": True})
+            over = Deferred.fromCoroutine(engine.terminate())
+            self.assertFalse(idle.connected)
+            self.clock.pump([1.0] * seconds)
+            self.assertFalse(transport.connected, profile)
+            self.assertEqual(transport.value().count(b"data: "), events, profile)
+            self.assertEqual(transport.value().endswith(b"0\r\n\r\n"), ended, profile)
+            self.assertIsNone(self.successResultOf(over))
+            self.assertEqual((engine.stats.running, engine.open), (0, set()))
 
 
 class TextTests(SynchronousTestCase):

@@ -93,6 +93,19 @@ class FaultTests(EngineCase):
         self.assertEqual(Heard(self.raw("crlf", STREAM)[0]).body, plain.replace(b"\n", b"\r\n"))
         self.assertEqual(Heard(self.raw("merge=3", STREAM)[0]).body, plain)
         self.assertRaises(BadMessage, Heard, self.raw("bad_chunk", STREAM)[0])
+        count = plain.count(b"data: ")
+        for fault, more in (("hollow", 3), ("fuse=3", -2), ("no_text", -4)):
+            self.assertEqual(self.raw(fault, STREAM)[0].count(b"data: "), count + more, fault)
+
+    def test_dead_from_then_on(self) -> None:
+        """The process lives, the engine does not."""
+        engine = self.engine()
+        answer = self.ask(engine, "/v1/chat/completions", STREAM, x_demo_fault="dies")
+        self.assertIn(b'"error"', answer.body)
+        self.assertTrue(answer.complete)
+        self.assertEqual(self.ask(engine, "/v1/chat/completions", CHAT).status, 500)
+        self.assertEqual(self.ask(engine, "/health", method="GET").status, 503)
+        self.assertEqual(self.ask(engine, "/v1/models", method="GET").status, 200)
 
     def test_slow_ones(self) -> None:
         """Byte by byte, or in pieces by lot: the same bytes in the end."""

@@ -26,12 +26,14 @@ PATIENCE_S = 60
 class Answer:
     """One answer, or what came of it.
 
+    @ivar lines: the header lines, repeated ones too.
     @ivar whole: its framing ended as it should.
     @ivar reset: the connection ended with an error.
     """
 
     status: int = 0
     headers: dict[str, str] = field(default_factory=dict)
+    lines: list[tuple[str, str]] = field(default_factory=list)
     body: bytes = b""
     whole: bool = False
     reset: bool = False
@@ -133,7 +135,8 @@ class Client(Protocol):
                 self._answer.interim.append(event.status_code)
             elif isinstance(event, h11.Response):
                 self._answer.status = event.status_code
-                self._answer.headers = {name.decode(): value.decode("latin-1") for name, value in event.headers}
+                self._answer.lines = [(name.decode(), value.decode("latin-1")) for name, value in event.headers]
+                self._answer.headers = dict(self._answer.lines)
             elif isinstance(event, h11.Data):
                 self._answer.body += event.data
                 waiting, self._head_waiting = self._head_waiting, None

@@ -52,10 +52,17 @@ class World:
         models: tuple[ModelSettings, ...] = (),
         policy: str = "least-request",
         queue: QueueSettings | None = None,
+        demo: dict[str, Any] | None = None,
+        serves: tuple[str, ...] = (),
         **replica: Any,
     ) -> None:
+        """
+        @param demo: what else the engines are made with.
+        @param serves: models that the settings say of each; none: it is asked.
+        @param replica: what else the settings say of each.
+        """
         self.engines = [
-            DemoEngine(reactor, name=f"e{number}", profile=profile, speed=speed, seed=number)
+            DemoEngine(reactor, name=f"e{number}", profile=profile, speed=speed, seed=number, **(demo or {}))
             for number in range(engines)
         ]
         self.ports = [engine.listen() for engine in self.engines]
@@ -65,7 +72,9 @@ class World:
             admin="none",
             policy=policy,
             replica=tuple(
-                ReplicaSettings(url=f"http://127.0.0.1:{port.getHost().port}", name=engine.name, **replica)
+                ReplicaSettings(
+                    url=f"http://127.0.0.1:{port.getHost().port}", name=engine.name, models=serves, **replica
+                )
                 for engine, port in zip(self.engines, self.ports, strict=True)
             ),
             model=models,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from pytest_twisted import ensureDeferred
 
+from aibrix_twisted.demo.profiles import PROFILES
 from aibrix_twisted.domain.settings import QueueSettings, Retry, Timeouts
 from tests.e2e.client import ask, chat
 from tests.e2e.harness import World
@@ -23,6 +24,7 @@ WHOLE = {
     "wrong_length=-5": (200, "", "malformed"),
     "malformed_json": (200, "", "malformed"),
     "empty_body": (200, "", "malformed"),
+    "no_text": (200, "", "complete"),
     "bad_head": (502, "upstream_broke", "broken"),
     "both_lengths": (502, "upstream_broke", "broken"),
     "huge_head": (502, "upstream_broke", "broken"),
@@ -72,6 +74,10 @@ STREAMED = {
     "hang_after=0": (504, True, "upstream_timeout", "timed_out"),
     "hang_after=2": (200, False, "upstream_timeout", "timed_out"),
     "merge=3": (200, True, "", "complete"),
+    "fuse=3": (200, True, "", "complete"),
+    "hollow": (200, True, "", "complete"),
+    "no_text": (200, True, "", "complete"),
+    "dies": (200, True, "", "broken"),
     "split": (200, True, "", "complete"),
     "drip=0": (200, True, "", "complete"),
     "crlf": (200, True, "", "complete"),
@@ -82,8 +88,6 @@ STREAMED = {
     "status=500": (500, True, "", "complete"),
     "refuse_bytes": (502, True, "upstream_truncated", "truncated"),
 }
-
-PROFILES = ("vllm", "sglang", "llamacpp", "llamacpp_python", "transformers", "plain")
 
 
 @pytest.mark.parametrize("fault", WHOLE)
@@ -121,11 +125,11 @@ async def test_a_streamed_answer(fault: str) -> None:
         assert world.gateway.exchanges.late["end"] == 0
 
 
-@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("profile", sorted(PROFILES))
 @ensureDeferred
 async def test_each_engines_habits(profile: str) -> None:
     """Streams and whole answers of each engine are whole, many on few connections, whatever it does between them."""
-    async with World(profile=profile) as world:
+    async with World(profile=profile, serves=("demo-model",)) as world:
         for number in range(12):
             stream = number % 2 == 0
             answer = await ask(world.port, "/v1/chat/completions", chat(stream=stream))

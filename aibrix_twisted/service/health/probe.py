@@ -163,21 +163,37 @@ class Prober:
     # -- what ------------------------------------------------------------------------------------------------
 
     async def _probe(self, replica: Replica) -> Verdict:
-        if replica.engine in _WITH_HEALTH and replica not in self._no_health_path:
-            status, _ = await self._get(replica, b"/health")
-            if status in (404, 405, 501):
-                self._no_health_path.add(replica)
-            elif status >= 500:
-                return Verdict(ProbeResult.FAILED, f"GET /health: status {status}")
+        health = await self._health(replica) if replica.engine in _WITH_HEALTH else 0
+        if health >= 500:
+            return Verdict(ProbeResult.FAILED, f"GET /health: status {health}")
         status, body = await self._get(replica, b"/v1/models")
         if status != 200:
-            if status < 500 and replica.models is not None:
+            if replica.models is not None and (
+                status < 500 or (status == 500 and await self._is_well(replica, health))
+            ):
                 return Verdict(ProbeResult.PASSED)  # it lives, and what it serves is known
             return Verdict(ProbeResult.FAILED, f"GET /v1/models: status {status}")
         try:
             return Verdict(ProbeResult.PASSED, entries=entries_of(body))
         except NoModelList as error:
             return Verdict(ProbeResult.FAILED, f"GET /v1/models: {error}")
+
+    async def _health(self, replica: Replica) -> int:
+        """The status of its C{/health}; 0: there is none."""
+        if replica in self._no_health_path:
+            return 0
+        status, _ = await self._get(replica, b"/health")
+        if status in (404, 405, 501):
+            self._no_health_path.add(replica)
+            return 0
+        return status
+
+    async def _is_well(self, replica: Replica, health: int) -> bool:
+        """Whether one that cannot list its models says that it is well all the same, as transformers serve does
+        where it has no folder to look for models in."""
+        if not health and replica.engine != "sglang":
+            health = await self._health(replica)
+        return health == 200
 
     def _get(self, replica: Replica, path: bytes) -> Deferred[tuple[int, bytes]]:
         return self._fetcher.get(replica, path, MAX_LIST_BYTES, self._settings.probe_timeout)

@@ -144,7 +144,7 @@ class WhatTests(ProberTestCase):
             (404, b"", None, bad + "status 404"),
             (401, b"", None, bad + "status 401"),
             (302, b"", None, bad + "status 302"),
-            (500, b"", bad + "status 500", bad + "status 500"),
+            (502, b"", bad + "status 502", bad + "status 502"),
             (503, LIST, bad + "status 503", bad + "status 503"),
         ):
             for models, expected in ((("m",), known), (None, unknown)):
@@ -156,6 +156,28 @@ class WhatTests(ProberTestCase):
                 else:
                     self.assertEqual(self.verdict, Verdict(ProbeResult.PASSED, "", expected), (status, models))
                 self.prober.forget(asked)
+
+    def test_a_list_that_cannot_be_made(self) -> None:
+        """Where it is known what is served, C{/health} decides, but for SGLang's; else it is of no use."""
+        failed = Verdict(ProbeResult.FAILED, "GET /v1/models: status 500")
+        for engine, models, health, verdict in (
+            ("openai", ("m",), 200, Verdict(ProbeResult.PASSED)),
+            ("", ("m",), 200, Verdict(ProbeResult.PASSED)),
+            ("openai", ("m",), 404, failed),
+            ("openai", ("m",), 503, failed),
+            ("openai", None, 200, failed),
+            ("sglang", ("m",), 200, failed),
+            ("vllm", ("m",), 200, Verdict(ProbeResult.PASSED)),
+            ("vllm", None, 200, failed),
+        ):
+            self.fetching.ready = {b"/health": (health, b""), b"/v1/models": (500, b"")}
+            asked = self.watched(engine=engine, models=models)
+            self.assertEqual(self.verdict, verdict, (engine, models, health))
+            self.assertEqual(
+                self.fetching.paths().count(b"/health"),
+                int(engine == "vllm" or (models is not None and engine != "sglang")),
+            )
+            self.prober.forget(asked)
 
     def test_failures(self) -> None:
         """What no answer at all says: nothing is there, or it is slow, or neither can be told."""

@@ -50,7 +50,7 @@ class WhenTests(ProberTestCase):
         """Each second, until it passes."""
         self.watched()
         for _ in range(3):
-            self.answer(500)
+            self.answer(502)
             self.pass_time(SOON_S - 2 * TICK_S)
             self.assertEqual(self.prober.under_way, 0)
             self.pass_time(3 * TICK_S)
