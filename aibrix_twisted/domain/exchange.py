@@ -83,9 +83,10 @@ class Exchange:
     def tpot_s(self) -> float | None:
         """Time per output token of a stream after its first, by the engine's own count of them."""
         served, tokens = self.served, self.output_tokens
-        if served is None or served.first is None or served.last is None or tokens is None or tokens < 2:
+        if served is None or tokens is None or tokens < 2:
             return None
-        return (served.last - served.first) / (tokens - 1)
+        first, last = served.first, served.last
+        return None if first is None or last is None else (last - first) / (tokens - 1)
 
     def failed(self, error: GatewayError) -> None:
         """This is what went wrong."""

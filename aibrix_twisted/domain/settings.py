@@ -240,9 +240,14 @@ class AccessLogSettings:
     """C{[access_log]}.
 
     @ivar path: C{-} is the standard output, empty is off.
+    @ivar sample: the share that is logged of exchanges that went well and were not slow; all others always are.
+    @ivar slow: to the first byte of an answer, from its request read whole; or until its end where there is none.
+        What takes longer is slow; 0: nothing is.
     """
 
     path: str = "-"
+    sample: Annotated[float, Ge(0), Le(1)] = 1.0
+    slow: SecondsOrNone = 10.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -80,14 +80,15 @@ class Gateway(MultiService):
         self._gc_pauses = GcPauses(reactor.seconds)
         self.wheel = Wheel(reactor)
         self.pool = Pool(reactor, self.wheel)
+        rng = random.Random()
         self._access_log = AccessLog(
-            settings.access_log.path,
+            settings.access_log,
             reactor,
             self._wall_clock,
             lambda write: deferToThreadPool(reactor, reactor.getThreadPool(), write),
             self.metrics,
+            rng,
         )
-        rng = random.Random()
         self.exchanges = Exchanges(
             reactor,
             settings,
@@ -193,7 +194,6 @@ class Gateway(MultiService):
         try:
             self._reload()
         except ConfigError as error:
-            self.metrics.reloads["refused",] += 1
             for problem in error.problems:
                 _log.error("not reloaded: {problem}", problem=problem)
 
@@ -205,13 +205,17 @@ class Gateway(MultiService):
         try:
             self._reload()
         except ConfigError as error:
-            self.metrics.reloads["refused",] += 1
             message = "not reloaded: the configuration cannot be used"
             raise Denied(422, message, "invalid_configuration", error.problems) from None
         return {"status": "reloaded", "replicas": len(self.exchanges.fleet.replicas)}
 
     def _reload(self) -> None:
-        settings = self._source.load()
+        try:
+            settings = self._source.load()
+        except ConfigError:
+            self.metrics.reloads["refused",] += 1
+            self._access_log.configure(self.settings.access_log)  # a rotation's signal is one all the same
+            raise
         for name in ("listen", "admin"):
             if getattr(settings, name) != getattr(self.settings, name):
                 _log.warn("{name} has changed: that takes effect at the next start", name=name)
@@ -220,7 +224,7 @@ class Gateway(MultiService):
         self.metrics.configure(genai=settings.metrics.genai)
         self.exchanges.configure(settings)
         self._discovery.configure(self._with_extra(settings))
-        self._access_log.reopen(settings.access_log.path)
+        self._access_log.configure(settings.access_log)
         self.metrics.reloads["taken",] += 1
         _log.info("reloaded: {replicas} replicas", replicas=len(self.exchanges.fleet.replicas))
 

@@ -14,7 +14,7 @@ from tests.house.tree import PACKAGE, calls, imports, modules, name_of, tree
 
 #: Who opens files besides service/config, and why.
 _OPENERS = {
-    Path(PACKAGE, "service", "telemetry", "access_log.py"): "writes the access log",
+    Path(PACKAGE, "service", "telemetry", "log_file.py"): "writes the access log",
     Path(PACKAGE, "service", "discovery", "registry.py"): "keeps what was added over a restart",
 }
 

@@ -23,6 +23,7 @@ _HOSTS = frozenset(
     {
         "www.apache.org", "www.rfc-editor.org", "html.spec.whatwg.org", "docs.twisted.org", "twisted.org",
         "platform.openai.com", "prometheus.io", "www.freedesktop.org", "huggingface.co",
+        "json-schema.org",
     }
 )  # fmt: skip
 

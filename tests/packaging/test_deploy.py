@@ -23,6 +23,7 @@ from aibrix_twisted.service.config.load import Source
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "gateway.example.toml"
 UNIT = ROOT / "deploy" / "systemd" / "aibrix-gateway.service"
+ROTATION = ROOT / "deploy" / "logrotate" / "aibrix-gateway"
 
 #: A line that is a setting, commented out or not.
 _SETTING = re.compile(r"(?:# )?([a-z_]+ = .+)")
@@ -126,6 +127,40 @@ class UnitTests(SynchronousTestCase):
         if command is None:
             raise SkipTest("systemd-analyze is not installed")
         return subprocess.run((command, *arguments), capture_output=True, text=True, check=False, timeout=60)
+
+
+class RotationTests(SynchronousTestCase):
+    """deploy/logrotate/aibrix-gateway."""
+
+    def test_it_rotates_what_the_unit_lets_be_written(self) -> None:
+        """The folder is the unit's, the service is it, and lines on their way are not compressed."""
+        text, unit = ROTATION.read_text("utf-8"), UNIT.read_text("utf-8")
+        folder = re.search(r"^LogsDirectory=(.+)$", unit, re.MULTILINE)
+        assert folder is not None
+        self.assertIn(f"\n/var/log/{folder[1]}/*.log {{\n", text)
+        self.assertIn(f" {UNIT.name}\n", text)
+        self.assertIn("\n    delaycompress\n", text)
+
+    def test_logrotate_understands_it(self) -> None:
+        """It says what it would do, and nothing else."""
+        command = shutil.which("logrotate")
+        if command is None:
+            raise SkipTest("logrotate is not installed")
+        place = tempfile.TemporaryDirectory()
+        self.addCleanup(place.cleanup)
+        log, config = Path(place.name, "access.log"), Path(place.name, "aibrix-gateway")
+        log.write_text("{}\n")
+        text = ROTATION.read_text("utf-8").replace("/var/log/aibrix-gateway/*.log", str(log))
+        config.write_text(re.sub(r"systemctl kill .*", f"touch {place.name}/told", text))
+        for force in ("--verbose", "--force"):  # it does not rotate what it has not seen before
+            state = str(Path(place.name, "state"))
+            said = subprocess.run(
+                (command, force, "--state", state, str(config)), capture_output=True, text=True, check=False, timeout=60
+            )
+            self.assertEqual((said.returncode, "error" in said.stderr), (0, False), said.stderr)
+        self.assertEqual(len(list(Path(place.name).glob("access.log-*"))), 1)
+        self.assertTrue(Path(place.name, "told").exists())
+        self.assertFalse(log.exists())
 
 
 class ImageTests(SynchronousTestCase):

@@ -1,14 +1,13 @@
 """The access log: one line an exchange, written in batches, off the reactor's thread.
 
 The data path appends to a list.  Ten times a second lines are made of it, which takes microseconds, and go to a thread
-that writes them: a disk or a pipe that is slow holds up that thread and nobody else, and one that is stuck costs lines,
-which are counted.  The thread makes no lines, for it would hold the interpreter while the reactor waits for it.
+that writes them: a disk or a pipe that is slow holds up that thread and nobody else.  Lines that cannot be written yet
+are kept, to a bound; what is beyond it is lost, and counted.  The thread makes no lines, for it would hold the
+interpreter while the reactor waits for it.
 """
 
 from __future__ import annotations
 
-import os
-import sys
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -18,8 +17,12 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
+from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.settings import AccessLogSettings
+from aibrix_twisted.interfaces import Random
 from aibrix_twisted.service.owned import log_failure_of
+from aibrix_twisted.service.telemetry.log_file import LogFile
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.record import line_of
 
@@ -27,104 +30,135 @@ _log = Logger()
 
 FLUSH_INTERVAL_S: Final = 0.1
 
-#: Exchanges that may wait to be written.
-MAX_WAITING: Final = 65536
+#: Lines that may wait to be written, in bytes: some fifty thousand.
+MAX_BYTES: Final = 32 << 20
 
-Waiting = list[tuple[float, Exchange]]
+#: For a disk or a reader to take the last lines when the gateway stops.
+PATIENCE_S: Final = 1.0
 
 #: Runs a function in a thread: C{deferToThreadPool}, its reactor and pool given.
-InThread = Callable[[Callable[[], None]], "Deferred[None]"]
+InThread = Callable[[Callable[[], int]], "Deferred[int]"]
 
 
 class AccessLog:
     """Batches for one file, the standard output, or nobody."""
 
     def __init__(
-        self, path: str, clock: IReactorTime, wall: Callable[[], float], in_thread: InThread, metrics: Metrics
+        self,
+        settings: AccessLogSettings,
+        clock: IReactorTime,
+        wall: Callable[[], float],
+        in_thread: InThread,
+        metrics: Metrics,
+        rng: Random,
     ) -> None:
         """
-        @param path: as in C{[access_log]}.
         @param wall: seconds since 1970.
         """
-        self._path = path
+        self._settings = settings
+        self._path = settings.path  # the last one that was not empty
+        self._clock = clock
         self._wall = wall
         self._in_thread = in_thread
         self._metrics = metrics
-        self._waiting: Waiting = []
-        self._writing: Deferred[None] | None = None
-        self._fd: int | None = None
+        self._random = rng.random
+        self._ended: list[tuple[float, Exchange, float, bool]] = []
+        self._lines = bytearray()  # made, and not yet given to the thread
+        self._batch = bytearray()  # the thread's, while it writes
+        self._writing: Deferred[int] | None = None
+        self._file = LogFile()
+        self._renew = bool(settings.path)  # so that a path that is no good is told of at once
         self._failed = False
         self._call = LoopingCall(self._flush)
         self._call.clock = clock
 
     def start(self) -> None:
         """Begin to write."""
-        if self._path:
-            log_failure_of(self._call.start(FLUSH_INTERVAL_S, now=False), "writing the access log")
+        log_failure_of(self._call.start(FLUSH_INTERVAL_S, now=False), "writing the access log")
 
     def append(self, exchange: Exchange) -> None:
         """An exchange is over."""
-        if not self._path:
+        settings = self._settings
+        if not settings.path:
             return
-        if len(self._waiting) < MAX_WAITING:
-            self._waiting.append((self._wall(), exchange))
-        else:
-            self._metrics.access_log_dropped += 1
+        bound, sample, slow = settings.slow, 1.0, False
+        if bound:
+            stamps = exchange.stamps
+            ttft_s = stamps.ttft_s
+            slow = (stamps.duration_s if ttft_s is None else ttft_s) > bound
+        if settings.sample < 1 and not slow and not _failed(exchange):
+            sample = settings.sample
+            if self._random() >= sample:
+                return
+        self._ended.append((self._wall(), exchange, sample, slow))
 
-    def reopen(self, path: str) -> None:
-        """Write to this path from now on, opened anew: the old file may have been moved away."""
-        if self._path and not path and self._call.running:
-            self._call.stop()
-        started, self._path = bool(self._path), path
-        self._close()
-        if path and not started:
-            self.start()
+    def configure(self, settings: AccessLogSettings) -> None:
+        """Take these settings from now on.  A path is opened anew: the old file may have been moved away."""
+        self._make()
+        self._settings = settings
+        self._path = settings.path or self._path
+        self._renew = bool(settings.path)
+        self._file.hurry()
+        if not settings.path:
+            self._close_if_done()
 
     async def stop(self) -> None:
-        """Write what waits, and close."""
+        """Write what waits, and close.  What cannot be written in time is lost, and said."""
         if self._call.running:
             self._call.stop()
+        patience = self._clock.callLater(PATIENCE_S, self._file.hurry)
         if self._writing is not None:
             await self._writing
         self._flush()
         if self._writing is not None:
             await self._writing
-        self._close()
+        if patience.active():
+            patience.cancel()
+        lost = self._batch.count(b"\n")
+        if lost:
+            self._metrics.access_log_dropped += lost
+            _log.error("{lost} lines of the access log {path} are lost", lost=lost, path=self._path)
+        self._batch.clear()
+        self._file.close()
+
+    def _make(self) -> None:
+        """Lines of what is over, as long as there is room for them."""
+        ended, self._ended = self._ended, []
+        lines, room = self._lines, MAX_BYTES - len(self._batch)
+        for at, exchange, sample, slow in ended:
+            if len(lines) < room:
+                lines += line_of(exchange, at, sample, slow=slow)  # copied: the encoder's is kilobytes larger than it
+            else:
+                self._metrics.access_log_dropped += 1
 
     def _flush(self) -> None:
-        if self._writing is not None or not self._waiting:
+        if self._ended:
+            self._make()
+        if self._writing is not None or not (self._lines or self._batch or self._renew):
             return
-        waiting, self._waiting = self._waiting, []
-        lines = bytearray()  # each line is copied at once: the encoder gives it with kilobytes of room to spare
-        for at, exchange in waiting:
-            lines += line_of(exchange, at)
-        self._writing = writing = self._in_thread(lambda: self._write(lines))
-        log_failure_of(writing.addBoth(self._written, len(waiting)), "writing the access log")
+        self._batch += self._lines
+        self._lines.clear()
+        file, path, batch, renew = self._file, self._path, self._batch, self._renew
+        self._renew = False
+        self._writing = writing = self._in_thread(lambda: file.write(path, batch, renew=renew))
+        log_failure_of(writing.addBoth(self._written), "writing the access log")
 
-    def _written(self, result: Any, count: int) -> None:
+    def _written(self, result: Any) -> None:
         self._writing = None
-        if isinstance(result, Failure):
-            self._metrics.access_log_dropped += count
-            self._close()
-            if not self._failed:
-                _log.failure("the access log {path} cannot be written", result, path=self._path)
-        self._failed = isinstance(result, Failure)
+        failed = isinstance(result, Failure)
+        if not failed:
+            self._metrics.access_log_dropped += result
+            if not self._settings.path:
+                self._close_if_done()
+        elif not self._failed:
+            _log.failure("the access log {path} cannot be written", result, path=self._path)
+        self._failed = failed
 
-    def _write(self, lines: bytearray) -> None:
-        """In the thread."""
-        if self._fd is None:
-            self._fd = _open(self._path)
-        data = memoryview(lines)
-        while data:
-            data = data[os.write(self._fd, data) :]
-
-    def _close(self) -> None:
-        fd, self._fd = self._fd, None
-        if fd is not None:
-            os.close(fd)
+    def _close_if_done(self) -> None:
+        if self._writing is None and not (self._lines or self._batch):
+            self._file.close()
 
 
-def _open(path: str) -> int:
-    if path == "-":
-        return os.dup(sys.__stdout__.fileno() if sys.__stdout__ is not None else 1)
-    return os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
+def _failed(exchange: Exchange) -> bool:
+    """The client was not given what it asked for."""
+    return exchange.status >= 400 or bool(exchange.error) or exchange.outcome not in (Outcome.COMPLETE, None)
