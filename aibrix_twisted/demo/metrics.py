@@ -21,6 +21,7 @@ def exposition(engine: DemoEngine) -> bytes:
         ("prefix_cache_hits_total", "counter", stats.cached_tokens),
         ("prompt_tokens_total", "counter", stats.prompt_tokens),
         ("generation_tokens_total", "counter", stats.generated_tokens),
+        ("num_preemptions_total", "counter", 0),  # it never puts a request back
         ("request_success_total", "counter", stats.finished),
     )
     lines = []

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 from prometheus_client.metrics_core import Metric
@@ -15,6 +15,7 @@ from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.service.telemetry import families
 from aibrix_twisted.service.telemetry.genai import GenaiMeters
 from aibrix_twisted.service.telemetry.histogram import Histogram
+from aibrix_twisted.service.telemetry.labels import ERROR_TYPES
 from aibrix_twisted.service.telemetry.metrics import Metrics
 
 
@@ -84,13 +85,13 @@ class GatewayCollector(Collector):
         """All families."""
         metrics = self._state.metrics
         yield families.REQUESTS.of(metrics.requests)
-        yield families.ERRORS.of(metrics.errors)
+        yield families.ERRORS.of(_from_the_start(ERROR_TYPES, metrics.errors))
         yield from self._models()
         yield families.OVERHEAD.of(_labelled(metrics.own))
         yield families.ATTEMPTS.of(metrics.attempts)
         yield families.HEDGES.of(_labelled(metrics.hedges))
         yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
-        yield families.CONFIG_RELOADS.of(metrics.reloads)
+        yield families.CONFIG_RELOADS.of(_from_the_start(("taken", "refused"), metrics.reloads))
         yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})
         yield from self._gauges()
         yield from self._process()
@@ -180,6 +181,11 @@ def _genai(meters: GenaiMeters) -> Iterator[Metric]:
     yield families.GENAI_SERVER_DURATION.of(durations)
     yield families.GENAI_CLIENT_DURATION.of(durations)
     yield families.GENAI_TOKEN_USAGE.of(meters.tokens())
+
+
+def _from_the_start(names: Iterable[str], counts: Mapping[tuple[str], int]) -> dict[tuple[str], int]:
+    """With zeros for what has not happened: a rate over the first time is one, too."""
+    return {(name,): counts.get((name,), 0) for name in names}
 
 
 def _labelled(values: Mapping[str, Any]) -> dict[tuple[str], Any]:

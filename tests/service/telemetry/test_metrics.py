@@ -270,6 +270,17 @@ class MetricsTests(SynchronousTestCase):
             (name[len(prefix) :], labels): value for (name, labels), value in samples.items() if name.startswith(prefix)
         }
 
+    def test_what_has_not_happened_is_zero(self) -> None:
+        """Each type of error, each outcome of a reload: the first of them is an increase."""
+        state = State()
+        samples = self.exposed(state)
+        for error in ("client_gone", "policy_unknown", "engine_broke", "gateway_internal"):
+            self.assertEqual(samples["aibrix_gateway_errors_total", (("error_type", error),)], 0)
+        state.metrics.reloads["refused",] += 1
+        samples = self.exposed(state)
+        self.assertEqual(samples["aibrix_gateway_config_reloads_total", (("outcome", "refused"),)], 1)
+        self.assertEqual(samples["aibrix_gateway_config_reloads_total", (("outcome", "taken"),)], 0)
+
     def test_late_events_are_there_from_the_start(self) -> None:
         """At zero, so that a rate over them is one."""
         for event in ("head", "body", "end"):
