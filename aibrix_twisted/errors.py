@@ -246,6 +246,10 @@ class TooManyConnections(GatewayFault):
     code = "too_many_connections"
 
 
+#: What a client is told of a defect of ours.
+DEFECT = "a defect of the gateway; its log has more"
+
+
 class InternalError(GatewayFault):
     """A defect of ours.  Its traceback is in the log."""
 

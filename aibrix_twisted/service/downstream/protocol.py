@@ -48,6 +48,11 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Work(Typed):
     """An exchange, as the connection sees it."""
 
+    @property
+    def id(self) -> str:
+        """As it is in the access log."""
+        ...
+
     def begin(self, body: bytes) -> None:
         """The request is there whole."""
         ...
@@ -74,6 +79,10 @@ class Work(Typed):
 
     def expire(self, reason: str) -> None:
         """End it now, with an error that the client can see."""
+        ...
+
+    def fail(self) -> None:
+        """The same, for a defect of the gateway."""
         ...
 
 
@@ -178,8 +187,7 @@ class DownstreamConnection(Protocol):
         except BadMessage as bad:
             self._malformed(bad)
         except Exception:  # noqa: BLE001 - the door: a defect of ours ends this connection only
-            _log.failure("while reading a request of {client}", client=self.client)
-            self.transport.abortConnection()
+            self._defect()
         if self._work is not None and not self._reading_paused and self._parser.pending_bytes > PIPELINED_BYTES:
             self._reading_paused = True
             self.transport.pauseProducing()
@@ -330,8 +338,7 @@ class DownstreamConnection(Protocol):
         except BadMessage as bad:
             self._malformed(bad)
         except Exception:  # noqa: BLE001 - the door, as above
-            _log.failure("while reading a request of {client}", client=self.client)
-            self.transport.abortConnection()
+            self._defect()
         finally:
             self._advancing = False
         if self._reading_paused and self._parser.pending_bytes <= PIPELINED_BYTES and not self._closing:
@@ -344,6 +351,20 @@ class DownstreamConnection(Protocol):
             self._reply = Reply(self, minor_version=1, keep_alive=False, without_body=False)
         kind = BodyTooLarge if bad.status == BodyTooLarge.status else MalformedRequest
         self._refuse(kind(str(bad), status=bad.status))
+
+    def _defect(self) -> None:
+        """Called where one was caught: say so, and end what is under way, and the connection with it."""
+        id = "" if self._work is None else self._work.id
+        _log.failure("while reading a request of {client}, exchange {id}", client=self.client, id=id or "none")
+        self._parser.close()
+        try:
+            if self._work is not None and self._reply is not None:
+                self._reply.close_after()
+                self._work.fail()
+        except Exception:  # noqa: BLE001 - the door, as above: it was broken beyond telling
+            _log.failure("while ending the exchange {id}", id=id)
+        if not self._closing:
+            self.transport.abortConnection()
 
     def _refuse(self, error: GatewayError) -> None:
         """Answer a request that is not read, or not read to its end."""

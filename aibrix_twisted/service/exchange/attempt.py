@@ -60,6 +60,7 @@ class Attempt:
     @ivar sent: when the request was on its way, by the wheel; C{None} before.
     @ivar heard: when something of the body last came, by the wheel; C{None} before.
     @ivar fault: what went wrong, for people.
+    @ivar defect: it was the gateway that broke it, by a defect.
     """
 
     __slots__ = (
@@ -74,6 +75,7 @@ class Attempt:
         "answer",
         "assembly",
         "connection",
+        "defect",
         "edited",
         "fault",
         "health",
@@ -123,6 +125,7 @@ class Attempt:
         self.sent: float | None = None
         self.heard: float | None = None
         self.fault = ""
+        self.defect = False
         self._given_up = False
 
     # -- sending ---------------------------------------------------------------------------------------------
@@ -190,8 +193,9 @@ class Attempt:
         """It is over: say so to the owner, who settles."""
         self.record.ended = self._seconds()
         connection = self.connection
-        if connection is not None and connection.fault and not self.fault:
-            self.fault = connection.fault
+        if connection is not None:
+            self.fault = self.fault or connection.fault
+            self.defect = self.defect or connection.defect
         self._owner.attempt_over(self, ending)
 
     # -- from outside ----------------------------------------------------------------------------------------
@@ -207,6 +211,11 @@ class Attempt:
         """Nothing is to be hoped for from this replica."""
         self.fault = why
         self._given_up = True
+        self.end(Cause.UPSTREAM_BROKE)
+
+    def drop(self) -> None:
+        """A defect of the gateway's own: what comes of it is nobody's."""
+        self.defect = True
         self.end(Cause.UPSTREAM_BROKE)
 
     def overdue(self, now: float, timeouts: Timeouts, *, paused: bool, resumed: float) -> str:

@@ -19,6 +19,9 @@ MAX_RETRY_AFTER_S: Final = 60.0
 def weigh(attempt: Attempt, ending: Ending, now: float, rng: Random) -> None:
     """Tell the replica's health, once an attempt is over and before its connection is given back."""
     health, outcome = attempt.health, ending.outcome
+    if attempt.defect:
+        health.forgot()
+        return
     match outcome:
         case Outcome.COMPLETE | Outcome.MALFORMED:
             if attempt.status in DECLINED:

@@ -30,7 +30,7 @@ def error_of(
     """The error that an attempt's ending amounts to; C{None} where it was complete.
 
     @param fault: what went wrong at the replica, for people.
-    @param late: which deadline passed, where one did.
+    @param late: which deadline passed, where one did; or the defect of ours that broke it.
     """
     because = f": {fault}" if fault else ""
     match ending.outcome:
@@ -48,6 +48,8 @@ def error_of(
             if ending.headless:
                 return UpstreamTruncated(f"replica {replica} closed the connection before it answered")
             return UpstreamTruncated(f"replica {replica} closed the connection before its answer was whole")
+        case Outcome.BROKEN if late is not None:
+            return late
         case Outcome.BROKEN:
             if ending.payload is Payload.BROKEN:
                 return _reported(replica)

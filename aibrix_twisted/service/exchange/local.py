@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
-from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.exchange import Exchange
-from aibrix_twisted.errors import Draining, GatewayError, UnknownModel
+from aibrix_twisted.errors import DEFECT, ClientGone, Draining, GatewayError, InternalError, UnknownModel
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.respond import send_document, send_error, send_own
 from aibrix_twisted.service.exchange.settle import settle_exchange
@@ -24,10 +24,11 @@ READY: Final = b"/readyz"
 class Local:
     """An exchange that needs no engine, and so is over as soon as its request is there."""
 
-    __slots__ = ("_exchange", "_exchanges", "_over", "_reply")
+    __slots__ = ("_exchange", "_exchanges", "_over", "_reply", "id")
 
     def __init__(self, exchanges: Exchanges, exchange: Exchange, reply: Reply) -> None:
         self._exchanges = exchanges
+        self.id = exchange.id
         self._exchange = exchange
         self._reply = reply
         self._over = False
@@ -63,7 +64,8 @@ class Local:
         """It left before its request was whole."""
         if not self._over:
             self._over = True
-            self._exchange.outcome = Outcome.ABANDONED
+            self._exchange.cause, self._exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
+            self._exchange.failed(ClientGone("the client left"))
             settle_exchange(self._exchange, self._reply, self._exchanges)
 
     def pause(self) -> None:
@@ -78,6 +80,10 @@ class Local:
     def expire(self, reason: str) -> None:
         """It is over as soon as its request is there; one that is not yet is refused."""
         self.refuse(Draining(reason))
+
+    def fail(self) -> None:
+        """A defect of the gateway's."""
+        self.refuse(InternalError(DEFECT))
 
     def _settle(self) -> None:
         self._over = True

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from twisted.logger import Logger
+
 from aibrix_twisted.domain.assembly import Cause, Ending, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.waiting_room import Priority
-from aibrix_twisted.errors import ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
+from aibrix_twisted.errors import DEFECT, ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
 from aibrix_twisted.policy.candidates import Lack
 from aibrix_twisted.policy.retry import DECLINED, Again, Progress, again, backoff_s
 from aibrix_twisted.service.downstream.reply import Reply
@@ -33,6 +35,8 @@ from aibrix_twisted.wire.routes import Route
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.exchange.exchanges import Exchanges
+
+_log = Logger()
 
 
 class Run:
@@ -94,6 +98,11 @@ class Run:
         self._gone = False
         self._concluded = False
         self._slot: set[Watched] | None = None
+
+    @property
+    def id(self) -> str:
+        """The exchange's."""
+        return self.exchange.id
 
     # -- admit -----------------------------------------------------------------------------------------------
 
@@ -306,7 +315,7 @@ class Run:
         """An attempt ended: once more, or that was it."""
         exchanges, progress = self._exchanges, attempt.progress
         decision = Again.NO
-        if not self._gone:
+        if not (self._gone or attempt.defect):
             progress = Progress.DELIVERED if self._delivered else progress
             decision = again(
                 progress, ending.outcome, attempt.status, stateful=self._asked.stateful, reused=attempt.reused
@@ -320,6 +329,9 @@ class Run:
             self._attempt, self._rival = self._rival, None
         if self._attempt is not None:
             return  # it came second, or the other one may still do
+        if attempt.defect:
+            self._late = InternalError(DEFECT)
+            _log.error("a defect of the gateway ends the exchange {id}", id=self.exchange.id)
         if decision is Again.RESEND and self._settings.retry.resend_reused:
             self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
             self._ready = exchanges.seconds()
@@ -466,6 +478,13 @@ class Run:
     def expire(self, reason: str) -> None:
         """The gateway stops and has waited long enough."""
         self._expire(Draining(reason))
+
+    def fail(self) -> None:
+        """A defect of the gateway's: whatever its state is, it ends, and is counted as what it is."""
+        for attempt in (self._rival, self._attempt):
+            if attempt is not None:
+                attempt.drop()
+        self.refuse(InternalError(DEFECT))
 
     def _expire(self, late: GatewayError) -> None:
         self._late = late

@@ -26,7 +26,7 @@ def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> No
         exchanges.pool.give_back(connection)
     if isinstance(attempt.answer, StreamAnswer) and attempt.answer.saw_done:
         replica.seen_done = True
-    if attempt.fault:
+    if attempt.fault and not attempt.defect:
         replica.last_error = attempt.fault
     record = attempt.record
     record.outcome, record.fault = ending.outcome, attempt.fault

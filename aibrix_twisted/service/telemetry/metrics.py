@@ -117,17 +117,17 @@ class Metrics:
         requests[key if key in requests or len(requests) < MAX_ROWS else (OTHER, *key[1:])] += 1
         if exchange.error:
             self.errors[exchange.error,] += 1
-        if exchange.served is None and not exchange.queued_s:
+        if exchange.served is None and not (exchange.queued_s or exchange.attempts):
             return
         meters = self.model(name)
         if exchange.queued_s:
             meters.waits.observe(exchange.queued_s)
-        if exchange.served is None:
-            return
         if exchange.attempts:
             meters.durations[exchange.route].observe(exchange.stamps.duration_s)
             if self.genai is not None:
                 self.genai.count(exchange, meters.name)
+        if exchange.served is None:
+            return
         self._count_phases(exchange)
         self._count_tokens(exchange, meters)
 

@@ -62,6 +62,7 @@ class UpstreamConnection(Protocol):
         self.reusable = False
         self.idle_since = 0.0
         self.fault = ""
+        self.defect = False
         self.glance: select.poll | None = None
 
     def connectionMade(self) -> None:
@@ -117,7 +118,8 @@ class UpstreamConnection(Protocol):
             self._broke(f"{bad} [{bad.reason}]")
         except Exception:  # noqa: BLE001 - the door: a defect on the client's side of the relay ends this response only
             _log.failure("while relaying a response")
-            self._broke("the relay failed")
+            self.defect = True
+            self._broke("a defect of the gateway")
 
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """Clean or not, if a response was under way this is what ends it."""

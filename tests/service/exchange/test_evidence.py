@@ -63,6 +63,7 @@ class TableTests(SynchronousTestCase):
         progress: Progress = Progress.RECEIVED,
         refused: bool = False,
         reused: bool = False,
+        defect: bool = False,
         fault: str = "",
         retry_after_s: float = 0.0,
     ) -> list[str]:
@@ -74,6 +75,7 @@ class TableTests(SynchronousTestCase):
             progress=progress,
             refused=refused,
             reused=reused,
+            defect=defect,
             fault=fault,
             retry_after_s=retry_after_s,
         )
@@ -99,6 +101,11 @@ class TableTests(SynchronousTestCase):
             told = self.told(Outcome.COMPLETE, status, retry_after_s=1e6)
             self.assertEqual(told, ["forgot", f"busy for {MAX_RETRY_AFTER_S:g} s"])
         self.assertEqual(self.told(Outcome.COMPLETE, 200, retry_after_s=7.0), ["succeeded"])
+
+    def test_our_own_defect(self) -> None:
+        """Whatever it looks like from the engine's side."""
+        for outcome in Outcome:
+            self.assertEqual(self.told(outcome, defect=True, fault="a defect of the gateway"), ["forgot"])
 
     def test_the_client_left(self) -> None:
         """Nothing, whatever had come by then."""
