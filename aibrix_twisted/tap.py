@@ -69,6 +69,7 @@ def makeService(options: Options) -> IService:
     from aibrix_twisted.service.process.descriptors import raise_descriptor_limit
     from aibrix_twisted.service.process.heap import settle_heap
     from aibrix_twisted.service.process.signals import handle_signals
+    from aibrix_twisted.service.process.watchdog import Watchdog
 
     source = Source(options["config"], options.flags())
     try:
@@ -83,6 +84,10 @@ def makeService(options: Options) -> IService:
     if pair is not None:
         pair.setServiceParent(gateway)
     reactor.callWhenRunning(settle_heap)
+    watchdog = Watchdog(reactor.seconds)
+    gateway.wheel.join(watchdog)
+    reactor.callWhenRunning(watchdog.start)
+    reactor.addSystemEventTrigger("after", "shutdown", watchdog.stop)
     handle_signals(reactor, stop=gateway.drain_and_stop, reload=gateway.reload)
     return gateway
 

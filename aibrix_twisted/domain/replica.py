@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aibrix_twisted.domain.engine_load import EngineLoad
@@ -50,6 +51,11 @@ class ReplicaLoad:
     def since_read(self) -> int:
         """Leases given since the engine said something: it cannot have counted them."""
         return self.leased - self._leased_then
+
+    def recount(self, by_model: Mapping[str, int]) -> None:
+        """Take these for the attempts that are under way: they were found to be, and were counted otherwise."""
+        self.by_model = {**dict.fromkeys(self.by_model, 0), **by_model}
+        self.in_flight = sum(by_model.values())
 
     def lease(self, model: str) -> Lease:
         """Count one attempt from now, before it is sent, until the lease is released."""

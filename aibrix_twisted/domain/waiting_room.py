@@ -113,6 +113,11 @@ class WaitingRoom(Generic[Owner]):
             for line in lines.values():
                 yield from line
 
+    def recount(self) -> None:
+        """Count anew who is in: it was found to be otherwise than counted."""
+        tickets = list(self)
+        self.count, self.bytes = len(tickets), sum(ticket.size for ticket in tickets)
+
     def _left(self, ticket: Ticket[Owner]) -> None:
         self.count -= 1
         self.bytes -= ticket.size

@@ -21,6 +21,7 @@ from aibrix_twisted.domain.settings import ReplicaSettings, Settings
 from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.site import admin_site
+from aibrix_twisted.service.audit.auditor import Auditor
 from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.config.replicas import key_of
 from aibrix_twisted.service.discovery.discovery import Discovery
@@ -100,6 +101,7 @@ class Gateway(MultiService):
             boot_id=secrets.token_hex(6),
             max_connections=max_clients(),
         )
+        self._auditor = Auditor(self.exchanges, reactor, self._wall_clock)
         self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng)
         self._discovery.configure(self._with_extra(settings))
         self.exchanges.suspect = self._discovery.keeper.suspect
@@ -165,6 +167,7 @@ class Gateway(MultiService):
     def startService(self) -> None:
         """Listen, ask the replicas, and begin to count time."""
         self.wheel.start()
+        self._auditor.start()
         self._gc_pauses.start()
         self._access_log.start()
         self._discovery.start()
@@ -180,6 +183,7 @@ class Gateway(MultiService):
 
     async def _stop(self) -> None:
         stopped = super().stopService()
+        self._auditor.stop()
         self._discovery.stop()
         for connection in tuple(self.exchanges.live):
             connection.transport.abortConnection()

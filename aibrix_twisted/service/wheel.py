@@ -63,6 +63,10 @@ class Wheel:
         slot.add(watched)
         return slot
 
+    def watched(self) -> set[Watched]:
+        """All that is."""
+        return set[Watched]().union(*self._slots)
+
     def _tick(self) -> None:
         self.now = now = self._clock.seconds()
         slot = self._slots[self._next_out]

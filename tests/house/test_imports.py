@@ -23,7 +23,7 @@ _STARTERS = {Path(PACKAGE, "tap.py"), Path(PACKAGE, "demo", "__main__.py")}
 _COMMON = frozenset({"wheel", "owned", "reactor"})
 
 #: Who joins the parts together.
-_JOINERS = frozenset({"exchange", "process", "gateway", "reactor"})
+_JOINERS = frozenset({"audit", "exchange", "process", "gateway", "reactor"})
 
 #: And who else uses a neighbour, with the reason.
 _NEIGHBOURS = {

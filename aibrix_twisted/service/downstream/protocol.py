@@ -15,7 +15,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from typing import Any
-from typing import Protocol as Typed
 
 from twisted.internet.interfaces import IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
@@ -23,10 +22,9 @@ from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
-from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
 from aibrix_twisted.service.downstream.reply import Reply
-from aibrix_twisted.service.wheel import Wheel
+from aibrix_twisted.service.downstream.work import Exchanges, Work
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
 
@@ -43,85 +41,6 @@ LINGER_BYTES = 1 << 20
 MIN_RATE_GRACE_S = 5.0
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-
-
-class Work(Typed):
-    """An exchange, as the connection sees it."""
-
-    @property
-    def id(self) -> str:
-        """As it is in the access log."""
-        ...
-
-    def begin(self, body: bytes) -> None:
-        """The request is there whole."""
-        ...
-
-    def refuse(self, error: GatewayError) -> None:
-        """Answer with an error."""
-        ...
-
-    def client_gone(self) -> None:
-        """The client left."""
-        ...
-
-    def pause(self) -> None:
-        """The client does not keep up."""
-        ...
-
-    def resume(self) -> None:
-        """It does again."""
-        ...
-
-    def check(self, now: float) -> None:
-        """See whether a deadline has passed."""
-        ...
-
-    def expire(self, reason: str) -> None:
-        """End it now, with an error that the client can see."""
-        ...
-
-    def fail(self) -> None:
-        """The same, for a defect of the gateway."""
-        ...
-
-
-class Exchanges(Typed):
-    """Where requests go: makes the work of each."""
-
-    wheel: Wheel
-    draining: bool
-
-    @property
-    def settings(self) -> Settings:
-        """Those in force now."""
-        ...
-
-    def seconds(self) -> float:
-        """The clock of what is stamped."""
-        ...
-
-    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
-        """A head came.  An error says that the request is refused whatever its body; see L{refuse}.
-
-        @param accepted: when the first byte of it did.
-        """
-        ...
-
-    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
-        """Answer, count and log a request that gets no work."""
-        ...
-
-    def connected(self, connection: DownstreamConnection) -> GatewayError | None:
-        """A client is here.
-
-        @return: why it is not welcome.
-        """
-        ...
-
-    def disconnected(self, connection: DownstreamConnection) -> None:
-        """It is gone."""
-        ...
 
 
 @implementer(IPushProducer)
@@ -167,10 +86,25 @@ class DownstreamConnection(Protocol):
         transport.registerProducer(self, True)
         self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
         self._since = self._wheel.now
-        self._slot = self._wheel.join(self)
+        self.rejoin()
         unwelcome = self._exchanges.connected(self)
         if unwelcome is not None:
             self._refuse(unwelcome)
+
+    def rejoin(self) -> None:
+        """Let the wheel mind its deadlines."""
+        self._slot = self._wheel.join(self)
+
+    @property
+    def work(self) -> Work | None:
+        """The exchange that has its request."""
+        return self._work
+
+    @property
+    def stuck(self) -> bool:
+        """An answer was begun or is owed, and there is nobody who makes it."""
+        owed = self._reply is not None and self._work is None and self._refusal is None
+        return owed and not self._closing and self._lingered < 0 and not self._unread
 
     def dataReceived(self, data: bytes) -> None:
         """Bytes of requests."""
@@ -354,7 +288,7 @@ class DownstreamConnection(Protocol):
 
     def _defect(self) -> None:
         """Called where one was caught: say so, and end what is under way, and the connection with it."""
-        id = "" if self._work is None else self._work.id
+        id = "" if self._work is None else self._work.exchange.id
         _log.failure("while reading a request of {client}, exchange {id}", client=self.client, id=id or "none")
         self._parser.close()
         try:

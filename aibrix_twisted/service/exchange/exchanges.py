@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import orjson
@@ -17,8 +17,9 @@ from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed, TooM
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.retry import RetryBudget
 from aibrix_twisted.service.discovery.catalogue import Catalogue
-from aibrix_twisted.service.downstream.protocol import DownstreamConnection, Work
+from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.downstream.work import Work
 from aibrix_twisted.service.exchange.admit import coded_body
 from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.hedge import Hedges
@@ -52,6 +53,7 @@ class Exchanges:
     @ivar waiting: exchanges that no replica can take now.
     @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
     @ivar live: the clients that are connected.
+    @ivar by_address: how many of them are of each address.
     @ivar book: exchanges that are not over, and the last that are.
     @ivar late: counts of what came for a response that had ended, by event.
     @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
@@ -85,7 +87,7 @@ class Exchanges:
         self.book = Book()
         self.fleet = Fleet()
         self.catalogue = Catalogue(self.fleet, {})
-        self._by_address: dict[str, int] = {}
+        self.by_address: dict[str, int] = {}
         self._access_log = access_log
         self.rng = rng
         self.suspect: Callable[[Replica], None] = _nobody_probes
@@ -129,7 +131,7 @@ class Exchanges:
         """
         self.live.add(connection)
         address, limits = connection.client, self.settings.limits
-        self._by_address[address] = at_once = self._by_address.get(address, 0) + 1
+        self.by_address[address] = at_once = self.by_address.get(address, 0) + 1
         if len(self.live) > min(limits.connections, self._max_connections):
             return TooManyConnections("too many connections", headers=((b"retry-after", b"1"),))
         if limits.connections_per_address and at_once > limits.connections_per_address:
@@ -139,9 +141,13 @@ class Exchanges:
     def disconnected(self, connection: DownstreamConnection) -> None:
         """It is gone."""
         self.live.discard(connection)
-        left = self._by_address.pop(connection.client) - 1
+        left = self.by_address.pop(connection.client) - 1
         if left:
-            self._by_address[connection.client] = left
+            self.by_address[connection.client] = left
+
+    def recount(self, by_address: Mapping[str, int]) -> None:
+        """Take these for the clients of each address: they were found to be, and were counted otherwise."""
+        self.by_address = dict(by_address)
 
     def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
         """A head came: begin an exchange.

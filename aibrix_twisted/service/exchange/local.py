@@ -24,18 +24,17 @@ READY: Final = b"/readyz"
 class Local:
     """An exchange that needs no engine, and so is over as soon as its request is there."""
 
-    __slots__ = ("_exchange", "_exchanges", "_over", "_reply", "id")
+    __slots__ = ("_exchanges", "_over", "_reply", "exchange")
 
     def __init__(self, exchanges: Exchanges, exchange: Exchange, reply: Reply) -> None:
         self._exchanges = exchanges
-        self.id = exchange.id
-        self._exchange = exchange
+        self.exchange = exchange
         self._reply = reply
         self._over = False
 
     def begin(self, body: bytes) -> None:
         """Answer.  A body, should there be one, means nothing."""
-        exchange = self._exchange
+        exchange = self.exchange
         exchange.stamps.read = self._exchanges.seconds()
         path = exchange.path.encode("latin-1")
         try:
@@ -56,17 +55,17 @@ class Local:
     def refuse(self, error: GatewayError) -> None:
         """The request turned out to be malformed."""
         if not self._over:
-            self._exchange.failed(error)
-            send_error(error, self._exchange, self._reply)
+            self.exchange.failed(error)
+            send_error(error, self.exchange, self._reply)
             self._settle()
 
     def client_gone(self) -> None:
         """It left before its request was whole."""
         if not self._over:
             self._over = True
-            self._exchange.cause, self._exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
-            self._exchange.failed(ClientGone("the client left"))
-            settle_exchange(self._exchange, self._reply, self._exchanges)
+            self.exchange.cause, self.exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
+            self.exchange.failed(ClientGone("the client left"))
+            settle_exchange(self.exchange, self._reply, self._exchanges)
 
     def pause(self) -> None:
         """There is nothing to pause."""
@@ -87,7 +86,7 @@ class Local:
 
     def _settle(self) -> None:
         self._over = True
-        settle_exchange(self._exchange, self._reply, self._exchanges)
+        settle_exchange(self.exchange, self._reply, self._exchanges)
         self._reply.let_go()
 
     def _models(self, path: bytes) -> bytes:

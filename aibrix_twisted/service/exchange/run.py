@@ -99,11 +99,6 @@ class Run:
         self._concluded = False
         self._slot: set[Watched] | None = None
 
-    @property
-    def id(self) -> str:
-        """The exchange's."""
-        return self.exchange.id
-
     # -- admit -----------------------------------------------------------------------------------------------
 
     def begin(self, body: bytes) -> None:
@@ -457,6 +452,24 @@ class Run:
             attempt.give_up("nothing has come of it, and the replica does not answer its probes")
         elif self._exchanges.hedges is not None and self._rival is None and not (self._delivered or self._gone):
             self._hedge(now, attempt, self._exchanges.hedges)
+
+    @property
+    def attempts_under_way(self) -> list[Attempt]:
+        """Those that hold a lease."""
+        return [attempt for attempt in (self._attempt, self._rival) if attempt is not None]
+
+    def stuck(self, since: float) -> str:
+        """Why nothing will come of it any more, for people; C{""}: something will.
+
+        @param since: it should have been over by then.
+        """
+        if self._concluded or self.exchange.stamps.read is None:
+            return ""  # it is over, or its client's deadlines are minded
+        if self._total_s and since - self.exchange.stamps.accepted > self._total_s:
+            return f"it is not over after {self._total_s:g} s"
+        if self._attempt is None and (self._waiter is None or self._waiter.is_idle):
+            return "no replica is asked, and it waits for nothing"
+        return ""
 
     def _may_move(self) -> bool:
         """Another replica could have it instead."""

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from aibrix_twisted.domain.assembly import Ending, Outcome
 from aibrix_twisted.domain.exchange import Exchange
-from aibrix_twisted.errors import ClientGone
+from aibrix_twisted.errors import ClientGone, InternalError
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.answers import StreamAnswer
 from aibrix_twisted.service.exchange.attempt import Attempt
@@ -33,6 +33,14 @@ def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> No
     record.beats.tell()
     exchanges.metrics.count_attempt(record, streamed=isinstance(attempt.answer, StreamAnswer))
     exchanges.left(replica)
+
+
+def settle_orphan(exchange: Exchange, exchanges: Exchanges) -> None:
+    """An exchange that nobody runs is over: a defect of ours, counted as one."""
+    exchange.stamps.ended = exchanges.seconds()
+    exchange.outcome = exchange.outcome or Outcome.BROKEN
+    exchange.failed(InternalError("nobody ran it any more"))
+    exchanges.over(exchange)
 
 
 def settle_exchange(exchange: Exchange, reply: Reply, exchanges: Exchanges) -> None:

@@ -93,6 +93,15 @@ class Waiter:
         self._entered_at = self._exchanges.seconds()
         return None
 
+    def waits_with(self, ticket: Ticket[Waiter]) -> bool:
+        """This is the place where it waits, and its exchange is not over."""
+        return self._ticket is ticket and self._exchange in self._exchanges.book.current
+
+    @property
+    def is_idle(self) -> bool:
+        """It waits for nothing."""
+        return self._ticket is None and self._timer is None
+
     def pause(self, seconds: float) -> None:
         """Look again after so long."""
         self._timer = self._exchanges.reactor.callLater(seconds, self._paused)

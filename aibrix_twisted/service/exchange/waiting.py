@@ -30,7 +30,11 @@ class Waiting:
         self._exchanges = exchanges
         self.room: WaitingRoom[Waiter] = WaitingRoom(settings.max_requests, settings.max_bytes)
         self._stirred = False
-        exchanges.wheel.join(self)
+        self.rejoin()
+
+    def rejoin(self) -> None:
+        """Let the wheel look after who waits."""
+        self._exchanges.wheel.join(self)
 
     @property
     def by_model(self) -> dict[str, int]:

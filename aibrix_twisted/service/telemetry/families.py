@@ -164,6 +164,12 @@ ATTEMPTS: Final = _declared("counter", "attempts", "Attempts that are over.", "r
 HEDGES: Final = _declared(
     "counter", "hedges", "Second attempts beside one that was late: which of the two was first.", "outcome"
 )
+REPAIRS: Final = _declared(
+    "counter",
+    "repairs",
+    "States of the gateway that disagreed and were put right, each a defect: see the log.",
+    "kind",
+)
 LATE_EVENTS: Final = _declared(
     "counter", "late_events", "What came for a response that had ended, and changed nothing.", "event"
 )

@@ -11,6 +11,7 @@ from aibrix_twisted.domain.timing import OWN
 from aibrix_twisted.service.telemetry.families import Family
 from aibrix_twisted.service.telemetry.gc_pauses import GENERATIONS
 from aibrix_twisted.service.telemetry.genai import OPERATIONS, PROVIDER, TOKEN_TYPES
+from aibrix_twisted.service.telemetry.metrics import REPAIRED
 from aibrix_twisted.wire.routes import OWN_PATHS, ROUTES
 
 
@@ -42,6 +43,7 @@ _OF_ONE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("requests", "outcome"): (*_OUTCOMES, "refused"),
     ("attempts", "outcome"): _OUTCOMES,
     ("hedges", "outcome"): ("won", "lost"),
+    ("repairs", "kind"): REPAIRED,
     ("config_reloads", "outcome"): ("taken", "refused"),
     ("tokens", "kind"): ("input", "output", "cached", "output_events"),
     ("upstream_connections", "kind"): ("idle", "busy"),

@@ -54,11 +54,16 @@ class ModelMeters:
         self.tokens = {"input": 0, "output": 0, "cached": 0, "output_events": 0}
 
 
+#: What an audit may find to disagree.
+REPAIRED: Final = ("lease", "exchange", "stuck", "deadline", "connection", "waiting", "address", "clock")
+
+
 class Metrics:
     """Counters by tuples of label values, in the order of the label names in L{families}.
 
     @ivar own: what the gateway itself took, by phase; C{total} is all of it.
     @ivar hedges: what became of second attempts.
+    @ivar repairs: what the audits put right, by its kind.
     @ivar late_events: what came for a response that had ended.
     @ivar genai: the same by OpenTelemetry's names, where these are wanted.
     """
@@ -75,6 +80,7 @@ class Metrics:
         self.hedges = {"won": 0, "lost": 0}
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.access_log_dropped = 0
+        self.repairs = dict.fromkeys(REPAIRED, 0)
 
     def model(self, name: str) -> ModelMeters:
         """Of this model, or of all others."""

@@ -27,7 +27,11 @@ class Pool:
         self._wheel = wheel
         self._idle: dict[tuple[str, int], list[UpstreamConnection]] = {}
         self._all: set[UpstreamConnection] = set()
-        self._slot = wheel.join(self)
+        self.rejoin()
+
+    def rejoin(self) -> None:
+        """Let the wheel look for what has been idle for too long."""
+        self._slot = self._wheel.join(self)
 
     @property
     def open(self) -> int:
@@ -38,6 +42,11 @@ class Pool:
     def idle(self) -> int:
         """Connections that wait for a request."""
         return sum(map(len, self._idle.values()))
+
+    def strays(self) -> list[UpstreamConnection]:
+        """Connections that have no request and do not wait for one: there should be none."""
+        waiting = set[UpstreamConnection]().union(*self._idle.values())
+        return [connection for connection in self._all - waiting if not connection.busy]
 
     def take(self, replica: Replica) -> UpstreamConnection | None:
         """An idle connection to it that is fit to be used, or C{None}."""

@@ -88,6 +88,11 @@ class UpstreamConnection(Protocol):
             transport.write(head)
             transport.write(body)
 
+    @property
+    def busy(self) -> bool:
+        """A response is awaited, or is under way."""
+        return self._assembly is not None
+
     def abandon(self) -> None:
         """Nobody wants the response any more: close, which is how HTTP/1.1 cancels."""
         self._assembly = self._parser = None

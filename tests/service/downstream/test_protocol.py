@@ -265,7 +265,7 @@ class LimitTests(SynchronousTestCase):
         self.assertIn(b"too many connections from 192.0.2.7", second.take())
         first.lose()
         second.lose()
-        self.assertEqual(bench.exchanges._by_address, {})
+        self.assertEqual(bench.exchanges.by_address, {})
         self.assertEqual(bench.client()[1].take(), b"")
 
     def test_ids(self) -> None:
