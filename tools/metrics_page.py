@@ -72,7 +72,7 @@ _GROUPS: Final[dict[str, tuple[Family, ...]]] = {
         f.ENGINE_PREEMPTIONS, f.ENGINE_PREFIX_QUERIES, f.ENGINE_PREFIX_HITS,
     ),
     "The gateway itself": (
-        f.OVERHEAD, f.REACTOR_TICK, f.LAST_SEEN, f.GC_PAUSE, f.CLIENT_CONNECTIONS, f.BUFFERS, f.LATE_EVENTS,
+        f.OVERHEAD, f.REACTOR_TICK, f.LAST_SEEN, f.GC_PAUSE, f.CLIENT_CONNECTIONS, f.BUFFERS, f.REPAIRS, f.LATE_EVENTS,
         f.ACCESS_LOG_DROPPED, f.CONFIG_RELOADS, f.BUILD_INFO,
     ),
     "OpenTelemetry's names": (

@@ -23,6 +23,7 @@ from aibrix_twisted.domain.settings import (
     Settings,
     Timeouts,
 )
+from aibrix_twisted.service.audit.checks import findings
 from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.gateway import Gateway
 
@@ -102,10 +103,13 @@ class World:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        found = [finding.what for finding in findings(self.gateway.exchanges)]
         await self.gateway.stopService()
         for engine in self.engines:
             await engine.stop()
         await self.until(lambda: not any(engine.open for engine in self.engines))
+        assert found == [], "a repair is a failure"
+        assert not any(self.gateway.metrics.repairs.values()), "a repair is a failure"
 
     async def until(self, condition: Callable[[], object], seconds: float = 5.0) -> None:
         """Wait for it, in the reactor's own time."""
