@@ -25,10 +25,12 @@ class Pace:
 
     @ivar now: seconds, from whenever.
     @ivar pause: for so many seconds.
+    @ivar wall: seconds since 1970.
     """
 
     now: Callable[[], float]
     pause: Callable[[float], None]
+    wall: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)

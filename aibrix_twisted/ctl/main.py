@@ -25,7 +25,7 @@ def main() -> int:
 
     @return: the exit code, as L{Exit} has it.
     """
-    pace = Pace(time.monotonic, time.sleep)  # noqa: TID251 - there is no reactor that it could stop
+    pace = Pace(time.monotonic, time.sleep, time.time)  # noqa: TID251 - there is no reactor that it could stop
     return run(sys.argv[1:], os.environ, sys.stdout, sys.stderr, pace, client_of)
 
 

@@ -10,10 +10,12 @@ from typing import Any, Final, get_args
 from aibrix_twisted import __version__
 from aibrix_twisted.ctl.check import check
 from aibrix_twisted.ctl.desk import Desk
+from aibrix_twisted.ctl.logs import UNIT, logs
 from aibrix_twisted.ctl.models import models
 from aibrix_twisted.ctl.reload import reload
 from aibrix_twisted.ctl.replica import add, drain, eject, remove, restore, undrain
 from aibrix_twisted.ctl.replicas import replicas
+from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.settings import Engine
 
 DEFAULT_ADMIN: Final = "http://127.0.0.1:9090"
@@ -62,6 +64,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Namespace
         if run is drain:
             named.add_argument("--wait", metavar="S", type=_seconds, help="come back when nothing is in flight there")
     command("models", models, "show each model, and how many of its replicas are up")
+    _add_logs(command("logs", logs, "show lines of the access log"))
     command("reload", reload, "have the gateway read its configuration again")
     return parser.parse_args(arguments)
 
@@ -91,6 +94,20 @@ def _add_replica(parser: ArgumentParser) -> None:
     parser.add_argument("--weight", metavar="W", type=_number, help="its share beside others; default 1")
     parser.add_argument("--ttl", metavar="S", type=_seconds, help="it leaves unless it is added again within so long")
     parser.add_argument("--label", metavar="k=v", action="append", type=_label, default=[], help="repeatable")
+
+
+def _add_logs(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", nargs="*", help="- is the standard input; default: the journal")
+    parser.add_argument("--unit", metavar="UNIT", help=f"whose journal is read; default {UNIT}")
+    parser.add_argument("--errors", action="store_true", help="what failed")
+    parser.add_argument("--slow", action="store_true", help="what the gateway found slow; with --errors: either")
+    parser.add_argument("--over", metavar="S", type=_seconds, help="what took longer to its first byte; as --slow")
+    parser.add_argument("--request", metavar="ID", help="that exchange, with all that is known of it")
+    parser.add_argument("--since", metavar="T", help="30s, 15m, 2h or 1d ago, or a time")
+    parser.add_argument("--model", metavar="M", help="of that model")
+    parser.add_argument("--replica", metavar="R", help="that this replica had a part in")
+    parser.add_argument("--outcome", choices=(*Outcome, "refused"), help="that ended so")
+    parser.add_argument("--follow", "-f", action="store_true", help="and what comes, without --since only that")
 
 
 def _number(text: str) -> float:

@@ -32,7 +32,7 @@ class Screen:
         self._err = _console(err)
         self._as_json = as_json
 
-    def answer(self, text: str, *for_people: str | Table) -> None:
+    def answer(self, text: str, *for_people: str | Text | Table) -> None:
         """What came of a command.
 
         @param text: the document, shown as it is.
@@ -41,10 +41,10 @@ class Screen:
             self._document(text)
             return
         for shown in for_people:
-            if isinstance(shown, str):
-                self._out.print(plain(shown), soft_wrap=True)
-            else:
+            if isinstance(shown, Table):
                 self._out.print(shown)
+            else:
+                self._out.print(plain(shown) if isinstance(shown, str) else shown, soft_wrap=True)
 
     def remark(self, text: str) -> None:
         """Something by the way.  It is not on the standard output, so that it is in nobody's table."""

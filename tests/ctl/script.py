@@ -49,6 +49,7 @@ class Script:
         self._answers = list(answers)
         self.asked: list[tuple[str, str, Mapping[str, Any] | None]] = []
         self.now = 0.0
+        self.wall = 1700000000.0
 
     def ask(self, method: str, path: str, body: Mapping[str, Any] | None = None) -> Answer:
         """The next answer."""
@@ -61,7 +62,8 @@ class Script:
     def run(self, *arguments: str, environment: Mapping[str, str] | None = None) -> Ran:
         """The command, as main runs it."""
         out, err = io.StringIO(), io.StringIO()
-        code = run(arguments, environment or {}, out, err, Pace(lambda: self.now, self._pause), lambda options: self)
+        pace = Pace(lambda: self.now, self._pause, lambda: self.wall)
+        code = run(arguments, environment or {}, out, err, pace, lambda options: self)
         return Ran(code, out.getvalue(), err.getvalue())
 
     def _pause(self, seconds: float) -> None:

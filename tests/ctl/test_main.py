@@ -32,7 +32,7 @@ class ExitTests(SynchronousTestCase):
             {},
             out,
             err,
-            Pace(lambda: 0.0, lambda s: None),
+            Pace(lambda: 0.0, lambda s: None, lambda: 0.0),
             client_of,
         )
         self.assertEqual((code, out.getvalue()), (3, ""))

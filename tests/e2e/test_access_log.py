@@ -21,6 +21,7 @@ from tests.e2e.client import ask, chat, connect
 from tests.e2e.harness import free_port
 
 TWISTD = str(Path(sys.executable).with_name("twistd"))
+COMMAND = str(Path(sys.executable).with_name("aibrixctl"))
 
 #: For a process to come up or to go down on a busy machine.
 PATIENCE_S = 30.0
@@ -30,6 +31,7 @@ class Daemon:
     """C{twistd aibrix-gateway --demo}, that logs to C{path}."""
 
     def __init__(self, path: str, **process: Any) -> None:
+        self.beside: list[subprocess.Popen[bytes]] = []
         self.folder = Path(tempfile.mkdtemp())
         self.port, self.admin = free_port(), free_port()
         self.path = path.format(folder=self.folder)
@@ -50,8 +52,11 @@ class Daemon:
         return self
 
     async def __aexit__(self, *exc: object) -> None:
+        for process in self.beside:
+            process.terminate()
         if self.process.poll() is None:
             await self.stop()
+        await until(lambda: all(process.poll() is not None for process in self.beside))
 
     def listens(self) -> bool:
         """It has said that it serves."""
@@ -109,10 +114,18 @@ async def load(port: int, name: str, going: Callable[[], bool], *, models: bool 
 
 @ensureDeferred
 async def test_rotated_under_load() -> None:
-    """Moved away again and again, with a configuration that is good and one that is not: every line once, and whole."""
+    """Moved away again and again, with a configuration that is good and one that is not: every line once, and whole;
+    and whoever follows it with C{aibrixctl} has them all, too.
+    """
     async with Daemon("{folder}/access.log") as daemon:
         path, rotated, rotating = Path(daemon.path), list[Path](), True
         assert path.stat().st_mode & 0o777 == 0o640
+        followed = daemon.folder / "followed"
+        with followed.open("wb") as file:
+            command = (COMMAND, "logs", "--json", "--follow", "--since", "1h", daemon.path)
+            follower = subprocess.Popen(command, stdout=file)
+        daemon.beside.append(follower)
+        await until(lambda: followed.stat().st_size)
         clients = [Deferred.fromCoroutine(load(daemon.port, f"c{n}", lambda: rotating)) for n in range(4)]
         good = daemon.config.read_text()
         for number in range(12):
@@ -121,6 +134,7 @@ async def test_rotated_under_load() -> None:
             daemon.process.send_signal(signal.SIGHUP)
             await until(path.exists)
             await until(lambda: path.stat().st_size)
+            await until(lambda: followed.read_bytes().count(b"\n") > _count(rotated))  # it looks four times a second
         rotating = False
         asked = [id for ids in await gatherResults(clients, consumeErrors=True) for id in ids]
         assert await daemon.stop() == 0, daemon.said
@@ -132,6 +146,8 @@ async def test_rotated_under_load() -> None:
         ]
         assert sorted(logged) == sorted(asked)
         assert len(asked) > 100
+        await until(lambda: followed.read_bytes().count(b"\n") >= _count([*rotated, path]))
+        assert followed.read_bytes() == b"".join(file.read_bytes() for file in (*rotated, path))
         assert min(file.stat().st_size for file in rotated[1:]) > 0
         assert "not reloaded" in daemon.said
 
@@ -157,6 +173,10 @@ async def test_a_reader_that_stops_reading() -> None:
             assert "lines of the access log - are lost" in daemon.said
     finally:
         os.close(reader)
+
+
+def _count(files: list[Path]) -> int:
+    return sum(file.read_bytes().count(b"\n") for file in files)
 
 
 def _times(count: int) -> Callable[[], bool]:

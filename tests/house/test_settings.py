@@ -15,6 +15,7 @@ from tests.house.tree import PACKAGE, calls, imports, modules, name_of, tree
 #: Who opens files besides service/config, and why.
 _OPENERS = {
     Path(PACKAGE, "service", "telemetry", "log_file.py"): "writes the access log",
+    Path(PACKAGE, "ctl", "log_lines.py"): "reads the access log",
     Path(PACKAGE, "service", "discovery", "registry.py"): "keeps what was added over a restart",
 }
 

@@ -117,9 +117,9 @@ class Run:
         except GatewayError as error:
             self.refuse(error)
             return
-        exchange.stamps.admitted = exchanges.seconds()
         exchanges.count_request()
         self._lines = dispatch.sent_on(head, exchange.client, exchange.id)
+        exchange.stamps.admitted = exchanges.seconds()
         if exchanges.waiting.ahead(exchange.model or asked.model):
             self._get_in_line()
         else:
