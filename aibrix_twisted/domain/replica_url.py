@@ -34,6 +34,8 @@ def parse_replica_url(text: str) -> ReplicaUrl:
 
     @raise ValueError: it is not one of C{http://host[:port][/prefix]}; says what was expected.
     """
+    if not (text.isascii() and text.isprintable()) or " " in text:
+        raise ValueError("expected a URL of visible ASCII characters")  # urlsplit leaves out what is invisible
     try:
         parts = urlsplit(text)
         port = parts.port
@@ -43,7 +45,7 @@ def parse_replica_url(text: str) -> ReplicaUrl:
         raise ValueError("expected http://: TLS towards replicas is not supported yet")
     if parts.scheme != "http":
         raise ValueError("expected a URL that begins with http://")
-    if parts.username is not None or parts.query or parts.fragment:
+    if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("expected http://host:port/prefix, with no user, query or fragment")
     host = parts.hostname or ""
     if _HOST.fullmatch(host) is None:

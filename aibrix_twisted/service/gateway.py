@@ -18,7 +18,9 @@ from twisted.logger import Logger
 
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
+from aibrix_twisted.service.admin.changes import Changes
 from aibrix_twisted.service.admin.documents import Denied
+from aibrix_twisted.service.admin.events import Feed
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.site import admin_site
 from aibrix_twisted.service.audit.auditor import Auditor
@@ -29,10 +31,13 @@ from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
+from aibrix_twisted.service.process.memory import resident_bytes
 from aibrix_twisted.service.telemetry.access_log import AccessLog
+from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
 from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
+from aibrix_twisted.service.telemetry.recent import Recent
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 
@@ -106,6 +111,9 @@ class Gateway(MultiService):
         self._discovery.configure(self._with_extra(settings))
         self.exchanges.suspect = self._discovery.keeper.suspect
         self.desk = FleetDesk(self._discovery, reactor.seconds)
+        self.recent = Recent(reactor, self.metrics)
+        self.feed = Feed(reactor, Changes(self))
+        self._started = reactor.seconds()
         self._admin_token = _token_of(settings)
         self._listeners = MultiService()
         for endpoint in settings.listen:
@@ -153,6 +161,30 @@ class Gateway(MultiService):
         """The collector's pauses, by generation."""
         return self._gc_pauses.by_generation
 
+    def wall(self) -> float:
+        """Seconds since 1970."""
+        return self._wall_clock()
+
+    @property
+    def book(self) -> Book:
+        """Exchanges under way, and the last that are over."""
+        return self.exchanges.book
+
+    @property
+    def draining(self) -> bool:
+        """It takes no new work."""
+        return self.exchanges.draining
+
+    @property
+    def uptime_s(self) -> float:
+        """Since it was started."""
+        return float(self._reactor.seconds() - self._started)
+
+    @property
+    def rss_bytes(self) -> int | None:
+        """Resident memory, where the system says."""
+        return resident_bytes()
+
     @property
     def admin_token(self) -> str:
         """What changes from other hosts need; empty: they are refused."""
@@ -170,6 +202,7 @@ class Gateway(MultiService):
         self._auditor.start()
         self._gc_pauses.start()
         self._access_log.start()
+        self.recent.start()
         self._discovery.start()
         super().startService()
         if not self.exchanges.fleet.replicas:
@@ -185,6 +218,8 @@ class Gateway(MultiService):
         stopped = super().stopService()
         self._auditor.stop()
         self._discovery.stop()
+        self.recent.stop()
+        self.feed.stop()
         for connection in tuple(self.exchanges.live):
             connection.transport.abortConnection()
         self.pool.close()

@@ -17,6 +17,7 @@ _OPENERS = {
     Path(PACKAGE, "service", "telemetry", "log_file.py"): "writes the access log",
     Path(PACKAGE, "ctl", "log_lines.py"): "reads the access log",
     Path(PACKAGE, "service", "discovery", "registry.py"): "keeps what was added over a restart",
+    Path(PACKAGE, "service", "process", "memory.py"): "asks the system how much memory there is",
 }
 
 #: Who reads the environment, and why.

@@ -1,17 +1,22 @@
-"""The admin API: paths and methods to what is told and done."""
+"""The admin API: paths and methods to what is told and done.  L{openapi} describes it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import orjson
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
 from aibrix_twisted.service.admin.documents import Denied, Document, Make, Page, error_document, json_document
+from aibrix_twisted.service.admin.events import Feed
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.guard import Guard
+from aibrix_twisted.service.admin.look import Seen
+from aibrix_twisted.service.admin.openapi import openapi_document
+from aibrix_twisted.service.admin.requests import request_document, requests_document
+from aibrix_twisted.service.admin.stats import fleet_document, stats_document
 
 #: No table of a replica is longer.
 MAX_BODY_BYTES: Final = 1 << 20
@@ -29,7 +34,7 @@ class Directory(Resource):
         """There is no such path."""
         return _nothing()
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> bytes | int:
         """A directory is none of the documents in it."""
         return self.getChild(b"", request).render(request)
 
@@ -57,7 +62,7 @@ class _Replicas(Directory):
                 b"DELETE": lambda _: json_document(desk.remove(name), 202),
             }
             return Page(makers, guard)
-        verbs: dict[bytes, Callable[[], dict[str, Any]]] = {
+        verbs: dict[bytes, Callable[[], object]] = {
             b"drain": lambda: desk.drain(name, on=True),
             b"undrain": lambda: desk.drain(name, on=False),
             b"eject": lambda: desk.eject(name, on=True),
@@ -69,30 +74,86 @@ class _Replicas(Directory):
         do = verb
         return Page({b"POST": lambda _: json_document(do())}, guard)
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> bytes | int:
         """The list, or one more on it."""
         desk = self._desk
         makers: dict[bytes, Make] = {
             b"GET": lambda _: json_document(desk.replicas()),
-            b"POST": lambda request: json_document(desk.add(_table(request)), 201),
+            b"POST": lambda request: json_document(desk.add(_json(_body(request))), 201),
         }
         return Page(makers, self._guard).render(request)
 
 
-def api(desk: FleetDesk, reload: Callable[[], dict[str, Any]], guard: Guard) -> Resource:
-    """Everything below C{/api}.
+class _Requests(Directory):
+    """C{/api/requests}, and each of them by its id."""
 
-    @param reload: re-reads the configuration; raises L{Denied}.
-    """
+    isLeaf = False
+
+    def __init__(self, state: AdminState, guard: Guard) -> None:
+        super().__init__()
+        self._state = state
+        self._guard = guard
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """One of them."""
+        id, rest = path.decode("utf-8", "replace"), request.postpath  # type: ignore[attr-defined]  # as above
+        if not id or rest:
+            return _nothing()
+        return Page({b"GET": lambda _: json_document(request_document(self._state, id))}, self._guard)
+
+    def render(self, request: Request) -> bytes | int:
+        """Those that are asked for."""
+        state = self._state
+        makers: dict[bytes, Make] = {b"GET": lambda request: json_document(requests_document(state, request.args))}
+        return Page(makers, self._guard).render(request)
+
+
+class AdminState(Seen, Protocol):
+    """What the API tells and changes."""
+
+    @property
+    def desk(self) -> FleetDesk:
+        """The fleet."""
+        ...
+
+    @property
+    def feed(self) -> Feed:
+        """What readers of events are told."""
+        ...
+
+    def reload_for_api(self) -> dict[str, Any]:
+        """Re-read the configuration.
+
+        @raise Denied: it cannot be used.
+        """
+        ...
+
+
+def api(state: AdminState, guard: Guard) -> Resource:
+    """Everything below C{/api}."""
+    desk, described = state.desk, json_document(openapi_document())
+
+    def page(method: bytes, make: Make) -> Page:
+        return Page({method: make}, guard)
+
     root = Directory()
+    root.putChild(b"requests", _Requests(state, guard))
+    root.putChild(b"fleet", page(b"GET", lambda _: json_document(fleet_document(state, desk))))
+    root.putChild(b"stats", page(b"GET", lambda _: json_document(stats_document(state))))
+    root.putChild(b"events", page(b"GET", lambda request: state.feed.stream(request.args)))
     root.putChild(b"replicas", _Replicas(desk, guard))
-    root.putChild(b"models", Page({b"GET": lambda _: json_document(desk.models())}, guard))
-    root.putChild(b"reload", Page({b"POST": lambda _: json_document(reload())}, guard))
+    root.putChild(b"models", page(b"GET", lambda _: json_document(desk.models())))
+    root.putChild(b"reload", page(b"POST", lambda _: json_document(state.reload_for_api())))
+    root.putChild(b"openapi.json", page(b"GET", lambda _: described))
     return root
 
 
 def _put(desk: FleetDesk, name: str, request: Request) -> Document:
-    facts, new = desk.put(name, _table(request, empty=True), _ttl(request))
+    body = _body(request)
+    table = _json(body) if body.strip() else None
+    if table is None and body.strip():
+        raise Denied(400, "the body: found null, expected a table, or no body at all", "invalid_replica")
+    facts, new = desk.put(name, table, _ttl(request))
     return json_document(facts, 201 if new else 200)
 
 
@@ -106,14 +167,15 @@ def _ttl(request: Request) -> float | None:
         raise Denied(400, f"ttl {said[-1].decode('latin-1')!r}: expected seconds", "invalid_ttl") from None
 
 
-def _table(request: Request, *, empty: bool = False) -> Any:
-    """The body's JSON; C{None} where an empty one is allowed, and it is."""
+def _body(request: Request) -> bytes:
     content = request.content
     body = b"" if content is None else content.read(MAX_BODY_BYTES + 1)
     if len(body) > MAX_BODY_BYTES:
         raise Denied(413, f"a body of over {MAX_BODY_BYTES} bytes", "body_too_large")
-    if empty and not body.strip():
-        return None
+    return body
+
+
+def _json(body: bytes) -> Any:
     try:
         return orjson.loads(body)
     except orjson.JSONDecodeError as error:

@@ -11,6 +11,7 @@ from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
 from twisted.web.http import Request
 from twisted.web.resource import Resource
+from twisted.web.server import NOT_DONE_YET
 
 from aibrix_twisted.wire.error_object import error_object
 
@@ -31,16 +32,31 @@ class Denied(Exception):
 
     @ivar code: OpenAI's C{code}.
     @ivar problems: one line each, where there are several.
+    @ivar param: what of the request is at fault, where one thing is.
     """
 
-    def __init__(self, status: int, message: str, code: str, problems: Sequence[str] = ()) -> None:
+    def __init__(
+        self, status: int, message: str, code: str, problems: Sequence[str] = (), *, param: str | None = None
+    ) -> None:
         super().__init__(message)
         self.status = status
         self.code = code
         self.problems = list(problems)
+        self.param = param
 
 
-Make = Callable[[Request], Document]
+@dataclass(frozen=True, slots=True)
+class Stream:
+    """An answer without an end of its own.
+
+    @ivar begin: takes the request, whose head is written by its first write, and finishes it some time.
+    """
+
+    begin: Callable[[Request], None]
+    content_type: str
+
+
+Make = Callable[[Request], Document | Stream]
 
 
 class Page(Resource):
@@ -59,21 +75,23 @@ class Page(Resource):
             self._makers[b"HEAD"] = self._makers[b"GET"]
         self._guard = guard
 
-    def render(self, request: Request) -> bytes:
+    def render(self, request: Request) -> bytes | int:
         """Do it, or say why not."""
         try:
             document = self._answer(request)
         except Denied as denied:
-            document = error_document(denied.status, str(denied), denied.code, denied.problems)
+            document = error_document(denied.status, str(denied), denied.code, denied.problems, denied.param)
             if denied.status == 401:
                 request.setHeader("www-authenticate", "Bearer")
+        if isinstance(document, Stream):
+            return _begun(document, request)
         request.setResponseCode(document.status)
         request.setHeader("content-type", document.content_type)
         request.setHeader("content-length", str(len(document.body)))
         request.setHeader("cache-control", "no-store")
         return b"" if request.method == b"HEAD" else document.body
 
-    def _answer(self, request: Request) -> Document:
+    def _answer(self, request: Request) -> Document | Stream:
         make = self._makers.get(request.method)
         if make is None:
             allowed = b", ".join(self._makers).decode()
@@ -85,14 +103,26 @@ class Page(Resource):
         return make(request)
 
 
+def _begun(stream: Stream, request: Request) -> bytes | int:
+    request.setHeader("content-type", stream.content_type)
+    request.setHeader("cache-control", "no-store")
+    request.setHeader("x-accel-buffering", "no")  # a proxy in between is to pass it on as it comes
+    if request.method == b"HEAD":
+        return b""
+    stream.begin(request)
+    return NOT_DONE_YET
+
+
 def json_document(value: object, status: int = 200) -> Document:
     """Anything that JSON can say."""
     return Document(orjson.dumps(value), status=status)
 
 
-def error_document(status: int, message: str, code: str, problems: Sequence[str] = ()) -> Document:
+def error_document(
+    status: int, message: str, code: str, problems: Sequence[str] = (), param: str | None = None
+) -> Document:
     """OpenAI's error object, here too; with C{problems} beside it where there are several."""
-    value: dict[str, object] = {"error": error_object(message, status, None, code)}
+    value: dict[str, object] = {"error": error_object(message, status, param, code)}
     if problems:
         value["problems"] = list(problems)
     return json_document(value, status)

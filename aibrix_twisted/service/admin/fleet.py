@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import ReplicaSettings
+from aibrix_twisted.service.admin import shapes
 from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.config.replicas import ConfigError, replicas_of
 from aibrix_twisted.service.discovery.discovery import Discovery
@@ -29,16 +30,16 @@ class FleetDesk:
 
     # -- told ------------------------------------------------------------------------------------------------
 
-    def replicas(self) -> dict[str, Any]:
+    def replicas(self) -> shapes.Replicas:
         """Every replica, those too that are leaving, and what is wrong with whoever names them."""
         facts = [self._facts(replica) for replica in self._keeper.fleet.replicas]
-        facts += [{**self._facts(replica), "state": "leaving"} for replica in self._keeper.leaving]
+        facts += [_leaving(self._facts(replica)) for replica in self._keeper.leaving]
         return {"replicas": facts, "problems": self._discovery.problems}
 
-    def models(self) -> dict[str, Any]:
+    def models(self) -> shapes.Models:
         """Every model that is served or configured."""
         fleet = self._keeper.fleet
-        found = []
+        found: list[shapes.Model] = []
         for name in dict.fromkeys((*fleet.by_model, *fleet.models)):
             wanted, serving = fleet.models.get(name), fleet.by_model.get(name, ())
             found.append(
@@ -56,7 +57,7 @@ class FleetDesk:
 
     # -- done ------------------------------------------------------------------------------------------------
 
-    def add(self, table: Any) -> dict[str, Any]:
+    def add(self, table: Any) -> shapes.Replica:
         """A replica that stays until it is removed."""
         wanted = self._checked(table)
         if self._keeper.replica(wanted.name) is not None:
@@ -64,7 +65,7 @@ class FleetDesk:
         self._registry.add(wanted)
         return self._named(wanted.name)
 
-    def put(self, name: str, table: Any, ttl_s: float | None) -> tuple[dict[str, Any], bool]:
+    def put(self, name: str, table: Any, ttl_s: float | None) -> tuple[shapes.Replica, bool]:
         """A replica as it is to be, or once more for as long.
 
         @param table: C{None}: as it is known.
@@ -81,7 +82,9 @@ class FleetDesk:
             if wanted is None:
                 raise Denied(404, f"there is no replica {name!r} yet: say its url", "replica_not_found")
         else:
-            wanted = self._checked({"name": name, **table} if isinstance(table, dict) else table)
+            if isinstance(table, dict) and table.get("name", "") == "":
+                table = {**table, "name": name}
+            wanted = self._checked(table)
             if wanted.name != name:
                 raise Denied(400, f"name: found {wanted.name!r}, expected {name!r} as in the path", "invalid_replica")
         if ttl_s is None:
@@ -90,7 +93,7 @@ class FleetDesk:
             self._registry.register(wanted, ttl_s)
         return self._named(name), known is None
 
-    def remove(self, name: str) -> dict[str, Any]:
+    def remove(self, name: str) -> shapes.Replica:
         """Take it out.  What is under way there is finished.  One that stands elsewhere, too, stays there."""
         replica = self._replica(name)
         if replica.source not in _OURS and self._registry.known(name) is None:
@@ -98,21 +101,21 @@ class FleetDesk:
             raise Denied(409, f"the replica {name!r} is {where}: remove it there, or drain it", "replica_not_ours")
         facts = self._facts(replica)
         self._registry.remove(name)
-        return {**facts, "state": "leaving"} if self._keeper.replica(name) is None else self._named(name)
+        return _leaving(facts) if self._keeper.replica(name) is None else self._named(name)
 
-    def drain(self, name: str, *, on: bool) -> dict[str, Any]:
+    def drain(self, name: str, *, on: bool) -> shapes.Replica:
         """Give it no more, or again."""
         replica = self._replica(name)
         replica.health.drain(self._seconds(), on=on)
         return self._changed(replica)
 
-    def eject(self, name: str, *, on: bool) -> dict[str, Any]:
+    def eject(self, name: str, *, on: bool) -> shapes.Replica:
         """Leave it out while there are others, or no longer."""
         replica = self._replica(name)
         replica.health.eject(self._seconds(), on=on)
         return self._changed(replica)
 
-    def _changed(self, replica: Replica) -> dict[str, Any]:
+    def _changed(self, replica: Replica) -> shapes.Replica:
         self._keeper.renew()
         return self._facts(replica)
 
@@ -122,11 +125,13 @@ class FleetDesk:
             raise Denied(404, f"there is no replica {name!r}", "replica_not_found")
         return replica
 
-    def _named(self, name: str) -> dict[str, Any]:
+    def _named(self, name: str) -> shapes.Replica:
         return self._facts(self._replica(name))
 
     @staticmethod
     def _checked(table: Any) -> ReplicaSettings:
+        if isinstance(table, dict):
+            table = {key: _whole(value) for key, value in table.items()}
         try:
             (wanted,) = replicas_of([table], "the body")
         except ConfigError as error:
@@ -135,7 +140,7 @@ class FleetDesk:
             raise Denied(400, "api_key_file: is taken from the configuration only", "invalid_replica")
         return wanted
 
-    def _facts(self, replica: Replica) -> dict[str, Any]:
+    def _facts(self, replica: Replica) -> shapes.Replica:
         now, health, engine = self._seconds(), replica.health, replica.load.engine
         return {
             "name": replica.name,
@@ -164,3 +169,12 @@ class FleetDesk:
             "load_problem": self._discovery.scraper.scrape_problem(replica.name) or None,
             "last_error": replica.last_error or None,
         }
+
+
+def _leaving(facts: shapes.Replica) -> shapes.Replica:
+    return {**facts, "state": "leaving"}
+
+
+def _whole(value: Any) -> Any:
+    """JSON does not tell 4.0 from 4, and some who write it do not either."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value

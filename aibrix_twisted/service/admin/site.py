@@ -2,39 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from twisted.web.http import Request
 from twisted.web.server import Request as ServerRequest
 from twisted.web.server import Site
 
 from aibrix_twisted import __version__
-from aibrix_twisted.service.admin.api import MAX_BODY_BYTES, Directory, api
+from aibrix_twisted.service.admin.api import MAX_BODY_BYTES, AdminState, Directory, api
 from aibrix_twisted.service.admin.documents import Document, Make, Page, metrics_document
-from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.guard import Guard
-from aibrix_twisted.service.telemetry.exposition import Gauged, registry_of
+from aibrix_twisted.service.telemetry.exposition import registry_of
 
 
-class GatewayState(Gauged, Protocol):
+class GatewayState(AdminState, Protocol):
     """What the admin pages read and change."""
-
-    @property
-    def desk(self) -> FleetDesk:
-        """The fleet."""
-        ...
 
     @property
     def admin_token(self) -> str:
         """What changes from other hosts need; empty: they are refused."""
-        ...
-
-    def readiness(self) -> tuple[bool, bytes]:
-        """Whether requests can be served, and a document that says why."""
-        ...
-
-    def reload_for_api(self) -> dict[str, Any]:
-        """Re-read the configuration."""
         ...
 
 
@@ -42,8 +28,12 @@ _FRONT: Final = """<!doctype html>
 <html lang="en"><meta charset="utf-8"><title>aibrix-gateway</title>
 <h1>aibrix-gateway {version}</h1>
 <ul>
-<li><a href="/api/replicas">/api/replicas</a>: the engines, and what is under way there
+<li><a href="/api/stats">/api/stats</a>: how it is, and how it did over the last seconds
+<li><a href="/api/requests">/api/requests</a>: requests under way, and the last that are over
+<li><a href="/api/fleet">/api/fleet</a>: the engines, and what is under way there
 <li><a href="/api/models">/api/models</a>: what they serve
+<li><a href="/api/events">/api/events</a>: what happens, as it happens
+<li><a href="/api/openapi.json">/api/openapi.json</a>: all of the API
 <li><a href="/metrics">/metrics</a>: for Prometheus
 <li><a href="/readyz">/readyz</a>: can it serve?
 <li><a href="/healthz">/healthz</a>: does it live?
@@ -84,7 +74,7 @@ def admin_site(state: GatewayState) -> Site:
     root.putChild(b"metrics", page(lambda request: metrics_document(request, registry)))
     root.putChild(b"healthz", page(lambda _: Document(b'{"status":"ok"}')))
     root.putChild(b"readyz", page(lambda _: _readiness(state)))
-    root.putChild(b"api", api(state.desk, state.reload_for_api, guard))
+    root.putChild(b"api", api(state, guard))
     return _QuietSite(root)
 
 

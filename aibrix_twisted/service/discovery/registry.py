@@ -96,7 +96,7 @@ class Registry:
     def expires_in_s(self, name: str) -> float | None:
         """How long its registration lasts; C{None} where it has none."""
         registered = self._registered.get(name)
-        return None if registered is None else registered[1] - self._reactor.seconds()
+        return None if registered is None else max(0.0, registered[1] - self._reactor.seconds())
 
     def remove(self, name: str) -> bool:
         """Take it out.

@@ -42,7 +42,27 @@ class Histogram:
         self._counts[0] += count
         self.total += total
 
+    @property
+    def counts(self) -> tuple[int, ...]:
+        """By bucket, the one without a bound last."""
+        return tuple(self._counts)
+
     def buckets(self) -> list[tuple[str, float]]:
         """Cumulative counts by C{le}, as the exposition has them."""
         bounds = [repr(float(bound)) for bound in self._bounds]
         return list(zip([*bounds, "+Inf"], map(float, accumulate(self._counts)), strict=True))
+
+
+def quantile(bounds: Sequence[float], counts: Sequence[int], share: float) -> float:
+    """Below which so much of what was counted is; within a bucket by the straight line, as Prometheus has it.
+
+    @param counts: as of L{Histogram}; not all 0.
+    @param share: 0 to 1.
+    @return: the last bound, where it is in the bucket that has none.
+    """
+    rank, below, so_far = share * sum(counts), 0.0, 0
+    for bound, count in zip(bounds, counts, strict=False):
+        if count and so_far + count >= rank:
+            return below + (bound - below) * (rank - so_far) / count
+        below, so_far = bound, so_far + count
+    return float(bounds[-1])

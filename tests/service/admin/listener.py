@@ -11,11 +11,15 @@ from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
+from aibrix_twisted.service.admin.changes import Changes
 from aibrix_twisted.service.admin.documents import Denied
+from aibrix_twisted.service.admin.events import Feed
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.site import admin_site
 from aibrix_twisted.service.discovery.catalogue import Catalogue
 from aibrix_twisted.service.discovery.discovery import Discovery
+from aibrix_twisted.service.telemetry.book import Book
+from aibrix_twisted.service.telemetry.recent import Recent
 from tests.service.telemetry.test_metrics import State
 
 HERE = IPv4Address("TCP", "127.0.0.1", 9090)
@@ -63,6 +67,16 @@ class AdminState(State):
         self.discovery.configure(settings or Settings(replica=STATIC))
         self.keeper = self.discovery.keeper
         self.desk = FleetDesk(self.discovery, self.reactor.seconds)
+        self.book = Book()
+        self.draining = False
+        self.uptime_s = 12.0
+        self.rss_bytes = 1 << 26
+        self.recent = Recent(self.reactor, self.metrics)
+        self.feed = Feed(self.reactor, Changes(self))
+
+    def wall(self) -> float:
+        """A minute after 2026 began, when C{now} is 10."""
+        return 1767225600.0 + 50.0 + self.now
 
     def fleet_is(self, fleet: Fleet, catalogue: Catalogue) -> None:
         """From the keeper."""

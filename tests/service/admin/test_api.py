@@ -191,10 +191,22 @@ class ReplicaTests(ApiTestCase):
             self.assertEqual(self.ask(b"PUT", b"/replicas/gpu7?ttl=" + ttl, NEW).document["expires_in_s"], seconds)
 
     def test_the_body_is_of_another_name(self) -> None:
-        """400; no name at all is the path's, and an empty one the address."""
+        """400; no name at all is the path's, and an empty one, too."""
         self.refused(self.ask(b"PUT", b"/replicas/gpu7", {**NEW, "name": "gpu8"}), 400, "invalid_replica")
-        self.refused(self.ask(b"PUT", b"/replicas/gpu7", {**NEW, "name": ""}), 400, "invalid_replica")
-        self.assertEqual(self.ask(b"PUT", b"/replicas/" + NAME, {**NEW, "name": ""}).status, 201)
+        said = self.ask(b"PUT", b"/replicas/gpu7", {**NEW, "name": ""})
+        self.assertEqual((said.status, said.document["name"]), (201, "gpu7"))
+
+    def test_a_body_of_nothing(self) -> None:
+        """C{null} is no empty body: it renews nothing."""
+        self.ask(b"PUT", b"/replicas/gpu7?ttl=30", NEW)
+        self.refused(self.ask(b"PUT", b"/replicas/gpu7?ttl=30", b" null "), 400, "invalid_replica")
+        self.assertEqual(self.ask(b"PUT", b"/replicas/gpu7?ttl=30", b" \n").status, 200)
+
+    def test_whole_numbers(self) -> None:
+        """JSON does not tell C{4.0} from C{4}; C{4.5} is no count."""
+        said = self.ask(b"PUT", b"/replicas/gpu7", {**NEW, "max_in_flight": 4.0, "weight": 2})
+        self.assertEqual((said.document["max_in_flight"], said.document["weight"]), (4, 2.0))
+        self.refused(self.ask(b"PUT", b"/replicas/gpu7", {**NEW, "max_in_flight": 4.5}), 400, "invalid_replica")
 
     def test_put_of_what_is_wrong(self) -> None:
         """400 as for POST."""

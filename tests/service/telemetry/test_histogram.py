@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import math
+from bisect import bisect_left
+
 from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.service.telemetry.histogram import Histogram
+from aibrix_twisted.service.telemetry.histogram import Histogram, quantile
 
 BOUNDS = (0.5, 1.0, 2.5)
 
@@ -47,3 +50,29 @@ class HistogramTests(SynchronousTestCase):
         self.assertEqual(counts[:-1], [sum(value <= bound for value in values) for bound in BOUNDS])
         self.assertEqual(counts[-1], len(values))
         self.assertAlmostEqual(histogram.total, sum(values))
+
+
+class QuantileTests(SynchronousTestCase):
+    """quantile."""
+
+    def test_within_a_bucket(self) -> None:
+        """By the straight line, from the bound below; the first bucket begins at 0."""
+        self.assertEqual(quantile(BOUNDS, (4, 0, 0, 0), 0.5), 0.25)
+        self.assertEqual(quantile(BOUNDS, (0, 2, 2, 0), 0.5), 1.0)
+        self.assertEqual(quantile(BOUNDS, (0, 2, 2, 0), 0.75), 1.75)
+        self.assertEqual(quantile(BOUNDS, (0, 0, 1, 0), 1.0), 2.5)
+
+    def test_beyond_the_last_bound(self) -> None:
+        """More is not known than that it is beyond."""
+        self.assertEqual(quantile(BOUNDS, (0, 0, 0, 3), 0.5), 2.5)
+
+    @given(st.lists(st.floats(0, 2.5), min_size=1), st.floats(0.01, 1))
+    def test_it_is_in_the_bucket_where_the_value_is(self, values: list[float], share: float) -> None:
+        """Whatever was observed."""
+        histogram = Histogram(BOUNDS)
+        for value in values:
+            histogram.observe(value)
+        found = quantile(BOUNDS, histogram.counts, share)
+        true = sorted(values)[max(0, math.ceil(share * len(values) - 1e-9) - 1)]
+        bucket = bisect_left(BOUNDS, true)
+        self.assertTrue((0, *BOUNDS)[bucket] <= found <= BOUNDS[bucket], (found, true))
