@@ -62,6 +62,7 @@ class DownstreamConnection(Protocol):
         self._accepted = 0.0  # when the current request did
         self._lingered = -1  # bytes thrown away; -1: not lingering
         self._stalled_since: float | None = None
+        self._why_gone = "the client left"
         self._reading_paused = False
         self._refusal: GatewayError | None = None  # said once the request, which has no body, is over
         self._unread = False
@@ -134,7 +135,7 @@ class DownstreamConnection(Protocol):
         work, self._work = self._work, None
         self._exchanges.disconnected(self)
         if work is not None:
-            work.client_gone()
+            work.client_gone(self._why_gone)
 
     def pauseProducing(self) -> None:
         """From the transport: the client takes less than we send."""
@@ -225,7 +226,7 @@ class DownstreamConnection(Protocol):
             if waited > (timeouts.client_stall if self._closing else LINGER_S):
                 self.transport.abortConnection()
         elif self._stalled_since is not None and now - self._stalled_since > timeouts.client_stall:
-            _log.info("a client took nothing for {seconds:.0f} s", seconds=now - self._stalled_since)
+            self._why_gone = f"the client took nothing for {timeouts.client_stall:g} s"
             self.transport.abortConnection()
         elif self._head is not None:
             self._check_body(now, waited)

@@ -32,8 +32,11 @@ class Work(Typed):
         """Answer with an error."""
         ...
 
-    def client_gone(self) -> None:
-        """The client left."""
+    def client_gone(self, why: str) -> None:
+        """The client left.
+
+        @param why: for people.
+        """
         ...
 
     def pause(self) -> None:

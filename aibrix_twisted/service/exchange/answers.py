@@ -40,6 +40,11 @@ class Answer(Protocol):
     usage: Usage | None
 
     @property
+    def is_error(self) -> bool:
+        """What the client is given of it is an error, within what has begun as a stream."""
+        ...
+
+    @property
     def streamed(self) -> bool:
         """A last event can be added to it."""
         ...
@@ -72,6 +77,7 @@ class StreamAnswer:
     __slots__ = ("_beats", "_begins", "_head", "_record", "_reply", "_seconds", "_times", "_watch", "usage")
 
     streamed = True
+    is_error = False
 
     def __init__(
         self,
@@ -149,7 +155,7 @@ class WholeAnswer:
 
     __slots__ = ("_begins", "_body", "_head", "_record", "_reply", "_seconds", "usage")
 
-    streamed = False
+    streamed = is_error = False
     events = 0
 
     def __init__(
@@ -204,7 +210,7 @@ class EventAnswer:
 
     __slots__ = ("_body", "_head", "_reply", "usage")
 
-    streamed = True
+    streamed = is_error = True
     events = 0
 
     def __init__(self, head: ResponseHead, reply: Reply) -> None:

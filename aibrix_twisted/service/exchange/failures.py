@@ -38,7 +38,7 @@ def error_of(
             return None
         case Outcome.ABANDONED:
             if ending.payload is Payload.BROKEN:  # clients leave when they read that the engine failed
-                return _reported(replica)
+                return reported(replica)
             return ClientGone("the client left")
         case Outcome.TIMED_OUT:
             return late or UpstreamTimeout(f"replica {replica} took too long")
@@ -52,13 +52,14 @@ def error_of(
             return late
         case Outcome.BROKEN:
             if ending.payload is Payload.BROKEN:
-                return _reported(replica)
+                return reported(replica)
             if progress is Progress.NOTHING_SENT:
                 return UpstreamRefused(f"replica {replica} could not be connected to{because}")
             return UpstreamBroke(f"the connection to replica {replica} broke{because}")
 
 
-def _reported(replica: str) -> EngineReported:
+def reported(replica: str) -> EngineReported:
+    """It did so within an answer that has begun."""
     return EngineReported(f"replica {replica} reported an error within its answer")
 
 

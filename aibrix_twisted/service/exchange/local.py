@@ -59,12 +59,12 @@ class Local:
             send_error(error, self.exchange, self._reply)
             self._settle()
 
-    def client_gone(self) -> None:
+    def client_gone(self, why: str) -> None:
         """It left before its request was whole."""
         if not self._over:
             self._over = True
             self.exchange.cause, self.exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
-            self.exchange.failed(ClientGone("the client left"))
+            self.exchange.failed(ClientGone(why))
             settle_exchange(self.exchange, self._reply, self._exchanges)
 
     def pause(self) -> None:

@@ -23,7 +23,7 @@ from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange import admit, dispatch
 from aibrix_twisted.service.exchange.answers import Answer, answer_for
 from aibrix_twisted.service.exchange.attempt import Attempt
-from aibrix_twisted.service.exchange.failures import error_event_of, error_of, lack_of, queue_full
+from aibrix_twisted.service.exchange.failures import error_event_of, error_of, lack_of, queue_full, reported
 from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.respond import reply_headers, send_error
 from aibrix_twisted.service.exchange.settle import settle_attempt, settle_exchange
@@ -55,6 +55,7 @@ class Run:
         "_head",
         "_last",
         "_late",
+        "_left",
         "_lines",
         "_lot",
         "_paused",
@@ -96,6 +97,7 @@ class Run:
         self._paused = False
         self._resumed = 0.0
         self._gone = False
+        self._left = ""
         self._concluded = False
         self._slot: set[Watched] | None = None
 
@@ -379,7 +381,9 @@ class Run:
         error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
         if self._gone:
             exchange.outcome = Outcome.ABANDONED
-            error = error or ClientGone("the client left")
+            error = ClientGone(self._left) if error is None or isinstance(error, ClientGone) else error
+        elif error is None and answer is not None and answer.is_error:
+            exchange.outcome, error = Outcome.BROKEN, reported(attempt.replica.name)
         if answer is not None:
             exchange.events = answer.events
             if answer.usage is not None:
@@ -412,18 +416,18 @@ class Run:
             send_error(error, self.exchange, self._reply)
         self._settle()
 
-    def client_gone(self) -> None:
+    def client_gone(self, why: str) -> None:
         """The client left.  The engine's work is cancelled, or read to its end where the replica wants that."""
         if self._concluded:
             return
-        self._gone = True
+        self._gone, self._left = True, why
         attempt, rival = self._attempt, self._rival
         if attempt is None:  # its request was still being read, or it waited
             self._concluded = True
             if self._waiter is not None:
                 self._waiter.stop()
             self.exchange.cause, self.exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
-            self.exchange.failed(ClientGone("the client left"))
+            self.exchange.failed(ClientGone(why))
             self._settle()
             return
         if rival is not None:

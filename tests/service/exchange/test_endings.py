@@ -14,7 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.attempt import Kind
 from aibrix_twisted.domain.breaker import BreakerState
-from aibrix_twisted.domain.health import Health
+from aibrix_twisted.domain.health import Health, ProbeResult
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import (
     BreakerSettings,
@@ -533,6 +533,7 @@ def it_takes_nothing(scene: Scene) -> None:
     scene.begun()
     scene.client.pauseProducing()
     scene.bench.advance(6)
+    scene.test.assertEqual(scene.bench.log.seen[0].reason, "the client took nothing for 5 s")
 
 
 def drained(scene: Scene) -> Engine:
@@ -646,6 +647,28 @@ def broken_and_none_is_up_then(scene: Scene) -> None:
     scene.bench.replicas[0].health.refused("gone", 0.0, scene.bench.exchanges.rng)
     engine.wire.lose(clean=False)
     scene.bench.advance(4)
+
+
+def answered_after_a_comment(scene: Scene, raw: bytes) -> None:
+    scene.set_up(scene.probed(), model=(ModelSettings(name="m", ping=1.0),), retry=Retry(attempts=1))
+    health, now = scene.bench.replicas[0].health, scene.bench.reactor.seconds
+    health.refused("gone", now(), scene.bench.exchanges.rng)
+    scene.ask(STREAM)
+    scene.bench.advance(2)
+    health.probed_with(ProbeResult.PASSED, "", now(), in_flight=0)
+    scene.bench.publish()
+    scene.bench.advance(1)
+    scene.engine().say(raw)
+
+
+@ends(200, "broken", "final_chunk", "engine_reported", attempts="complete")
+def the_engines_own_refusal_after_a_comment(scene: Scene) -> None:
+    answered_after_a_comment(scene, ANSWERS["400"])
+
+
+@ends(200, "broken", "final_chunk", "engine_reported", attempts="complete")
+def no_stream_after_a_comment(scene: Scene) -> None:
+    answered_after_a_comment(scene, ANSWERS["json"])
 
 
 @ends(429, "refused", None, "gateway_queue_full")
