@@ -73,7 +73,7 @@ _GROUPS: Final[dict[str, tuple[Family, ...]]] = {
     ),
     "The gateway itself": (
         f.OVERHEAD, f.REACTOR_TICK, f.LAST_SEEN, f.GC_PAUSE, f.CLIENT_CONNECTIONS, f.BUFFERS, f.REPAIRS, f.LATE_EVENTS,
-        f.ACCESS_LOG_DROPPED, f.CONFIG_RELOADS, f.BUILD_INFO,
+        f.ACCESS_LOG_DROPPED, f.SPANS_EXPORTED, f.SPANS_DROPPED, f.CONFIG_RELOADS, f.BUILD_INFO,
     ),
     "OpenTelemetry's names": (
         f.GENAI_TTFT, f.GENAI_TPOT, f.GENAI_SERVER_DURATION, f.GENAI_CLIENT_DURATION, f.GENAI_TOKEN_USAGE,

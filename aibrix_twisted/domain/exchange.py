@@ -5,6 +5,7 @@ from __future__ import annotations
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.timing import Stamps
+from aibrix_twisted.domain.trace import Trace
 from aibrix_twisted.errors import GatewayError
 
 
@@ -19,6 +20,7 @@ class Exchange:
     @ivar reason: the error's sentence, for people.
     @ivar edited: names of the edits made to the request's body, as in C{x-aibrix-edited}.
     @ivar tries: all attempts, oldest first; C{attempts} counts those of them that reached a replica.
+    @ivar trace: its place in a trace; C{None}: it is not sampled.
     @ivar served: the one whose answer the client has, or the last one once it is over.
     """
 
@@ -48,6 +50,7 @@ class Exchange:
         "stamps",
         "status",
         "stream",
+        "trace",
         "tries",
     )
 
@@ -58,6 +61,7 @@ class Exchange:
         self.path = path
         self.route = route
         self.stamps = stamps
+        self.trace: Trace | None = None
         self.model = ""
         self.replica = ""
         self.policy = ""
@@ -78,6 +82,11 @@ class Exchange:
         self.reason = ""
         self.cause: Cause | None = None
         self.outcome: Outcome | None = None
+
+    @property
+    def trace_id(self) -> str:
+        """As people write it; empty where it is not sampled."""
+        return "" if self.trace is None else self.trace.hex_id
 
     @property
     def tpot_s(self) -> float | None:

@@ -261,6 +261,19 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TracingSettings:
+    """C{[tracing]}: spans of exchanges, as OpenTelemetry has them.
+
+    @ivar endpoint: of an OTLP/HTTP receiver, C{http[s]://host[:port][/path]}; without a path, C{/v1/traces}.  Empty is
+        off.
+    @ivar sample: share of the exchanges whose client says nothing of a trace; a C{traceparent} is believed instead.
+    """
+
+    endpoint: str = ""
+    sample: Annotated[float, Ge(0), Le(1)] = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
     """C{[limits]}.
 
@@ -312,4 +325,5 @@ class Settings:
     admin_auth: AdminAuthSettings = field(default_factory=AdminAuthSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)
     metrics: MetricsSettings = field(default_factory=MetricsSettings)
+    tracing: TracingSettings = field(default_factory=TracingSettings)
     limits: Limits = field(default_factory=Limits)

@@ -31,6 +31,7 @@ from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
+from aibrix_twisted.service.process.detached import in_detached_thread
 from aibrix_twisted.service.process.memory import resident_bytes
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
@@ -38,6 +39,7 @@ from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
 from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.recent import Recent
+from aibrix_twisted.service.telemetry.tracing import Tracing
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 
@@ -95,6 +97,10 @@ class Gateway(MultiService):
             self.metrics,
             rng,
         )
+        boot_id = secrets.token_hex(6)
+        self._tracing = Tracing(
+            reactor, time.time_ns, lambda call: in_detached_thread(reactor, call), self.metrics, rng, boot_id
+        )
         self.exchanges = Exchanges(
             reactor,
             settings,
@@ -103,7 +109,7 @@ class Gateway(MultiService):
             metrics=self.metrics,
             access_log=self._access_log,
             rng=rng,
-            boot_id=secrets.token_hex(6),
+            boot_id=boot_id,
             max_connections=max_clients(),
         )
         self._auditor = Auditor(self.exchanges, reactor, self._wall_clock)
@@ -203,6 +209,7 @@ class Gateway(MultiService):
         self._gc_pauses.start()
         self._access_log.start()
         self.recent.start()
+        self.exchanges.tracer = self._tracing.configure(self.settings.tracing)
         self._discovery.start()
         super().startService()
         if not self.exchanges.fleet.replicas:
@@ -226,6 +233,8 @@ class Gateway(MultiService):
         self.wheel.stop()
         self._gc_pauses.stop()
         await self._access_log.stop()
+        self.exchanges.tracer = None
+        await self._tracing.stop()
         await stopped
 
     def reload(self) -> None:
@@ -264,6 +273,7 @@ class Gateway(MultiService):
         self.exchanges.configure(settings)
         self._discovery.configure(self._with_extra(settings))
         self._access_log.configure(settings.access_log)
+        self.exchanges.tracer = self._tracing.configure(settings.tracing)
         self.metrics.reloads["taken",] += 1
         _log.info("reloaded: {replicas} replicas", replicas=len(self.exchanges.fleet.replicas))
 

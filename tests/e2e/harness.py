@@ -22,6 +22,7 @@ from aibrix_twisted.domain.settings import (
     Retry,
     Settings,
     Timeouts,
+    TracingSettings,
 )
 from aibrix_twisted.service.audit.checks import findings
 from aibrix_twisted.service.config.load import Source
@@ -53,6 +54,7 @@ class World:
         models: tuple[ModelSettings, ...] = (),
         policy: str = "least-request",
         queue: QueueSettings | None = None,
+        tracing: TracingSettings | None = None,
         demo: dict[str, Any] | None = None,
         serves: tuple[str, ...] = (),
         **replica: Any,
@@ -83,6 +85,7 @@ class World:
             retry=retry or Retry(),
             limits=limits or Limits(),
             queue=queue or QueueSettings(),
+            tracing=tracing or TracingSettings(),
             access_log=AccessLogSettings(path=""),
         )
         self.gateway = Gateway(reactor, settings, Source(None, {}))

@@ -12,6 +12,7 @@ from twisted.internet.endpoints import serverFromString
 
 from aibrix_twisted.domain.dns_names import dns_name, name_server
 from aibrix_twisted.domain.settings import DiscoverySettings, ModelSettings, Settings
+from aibrix_twisted.domain.traces_url import traces_url
 from aibrix_twisted.policy import POLICIES
 from aibrix_twisted.service.config.locate import Lines, dotted
 from aibrix_twisted.service.config.locate import Path as Place
@@ -84,6 +85,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     yield from _model_faults(settings.model)
     yield from _discovery_faults(settings.discovery)
     yield from key_faults(("admin_auth", "token_file"), settings.admin_auth.token_file)
+    yield from _tracing_fault(settings.tracing.endpoint)
 
 
 def _endpoint_fault(place: Place, endpoint: str) -> Iterator[tuple[Place, str]]:
@@ -98,6 +100,15 @@ def _endpoint_fault(place: Place, endpoint: str) -> Iterator[tuple[Place, str]]:
 def _policy_fault(place: Place, policy: str) -> Iterator[tuple[Place, str]]:
     if policy not in POLICIES:
         yield place, f"found {policy!r}, expected one of {', '.join(sorted(POLICIES))}"
+
+
+def _tracing_fault(endpoint: str) -> Iterator[tuple[Place, str]]:
+    if not endpoint:
+        return
+    try:
+        traces_url(endpoint)
+    except ValueError as error:
+        yield ("tracing", "endpoint"), f"found {endpoint!r}, {error}"
 
 
 def _discovery_faults(discovery: DiscoverySettings) -> Iterator[tuple[Place, str]]:

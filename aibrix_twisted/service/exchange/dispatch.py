@@ -5,26 +5,47 @@ from __future__ import annotations
 from typing import Final
 
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.domain.trace import Trace
+from aibrix_twisted.interfaces import Random
 from aibrix_twisted.wire.head import RequestHead
+from aibrix_twisted.wire.onward import NOT_SENT_ON, onward
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.routes import Dialect
 from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_model
+from aibrix_twisted.wire.traceparent import traceparent
 
 #: Dialects that know C{stream_options.include_usage}.
 _WITH_STREAM_OPTIONS: Final = frozenset({Dialect.CHAT, Dialect.COMPLETIONS})
 
+#: Where spans of ours are kept, they stand between the client's and the engine's; and C{tracestate} goes with the trace
+#: that it came with.
+_NOT_IN_TRACE: Final = NOT_SENT_ON | {b"traceparent"}
+_NOT_IN_NEW_TRACE: Final = _NOT_IN_TRACE | {b"tracestate"}
 
-def sent_on(head: RequestHead, client: str, request_id: str) -> bytes:
+_SPAN_IDS: Final = (1 << 64) - 1
+
+
+def sent_on(head: RequestHead, client: str, request_id: str, trace: Trace | None) -> bytes:
     """The header lines that every attempt of an exchange sends, each with its line end.
 
     C{x-forwarded-for} is replaced, not appended to: a client's own word on where it is must not reach an engine.
     """
+    lines = head.onward
+    if trace is not None:
+        lines = onward(head.headers, head.fields, _NOT_IN_TRACE if trace.parent_id else _NOT_IN_NEW_TRACE)
     return b"%bx-request-id: %b\r\nx-forwarded-for: %b\r\nvia: 1.%d aibrix-gateway\r\n" % (
-        head.onward,
+        lines,
         request_id.encode(),
         client.encode(),
         head.minor_version,
     )
+
+
+def traced(lines: bytes, trace: Trace, rng: Random) -> bytes:
+    """The header lines of one more attempt, whose span is the parent of the engine's own."""
+    span_id = rng.randrange(_SPAN_IDS) + 1
+    trace.attempts.append(span_id)
+    return b"%btraceparent: %b\r\n" % (lines, traceparent(trace.trace_id, span_id, trace.flags))
 
 
 def edited_body(

@@ -31,6 +31,7 @@ from aibrix_twisted.service.exchange.waiting import Waiting
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.metrics import Metrics
+from aibrix_twisted.service.telemetry.tracer import Tracer
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 from aibrix_twisted.wire.head import RequestHead
@@ -55,6 +56,7 @@ class Exchanges:
     @ivar live: the clients that are connected.
     @ivar by_address: how many of them are of each address.
     @ivar book: exchanges that are not over, and the last that are.
+    @ivar tracer: keeps spans of those that are sampled; C{None}: of none.
     @ivar late: counts of what came for a response that had ended, by event.
     @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
     """
@@ -89,6 +91,7 @@ class Exchanges:
         self.catalogue = Catalogue(self.fleet, {})
         self.by_address: dict[str, int] = {}
         self._access_log = access_log
+        self.tracer: Tracer | None = None
         self.rng = rng
         self.suspect: Callable[[Replica], None] = _nobody_probes
         self.hedges: Hedges | None = None
@@ -194,6 +197,8 @@ class Exchanges:
             id = head.fields.get(b"x-request-id")
             chosen = id.decode("ascii") if id is not None and _FIT_ID.fullmatch(id) else self._new_id()
             exchange = Exchange(chosen, client, head.method, head.path.decode("latin-1"), route, stamps)
+            if self.tracer is not None:
+                exchange.trace = self.tracer.begun(head.fields)
         self.book.begun(exchange)
         return exchange
 
@@ -221,6 +226,8 @@ class Exchanges:
         self.book.over(exchange)
         self.metrics.count(exchange)
         self._access_log.append(exchange)
+        if exchange.trace is not None and self.tracer is not None:
+            self.tracer.over(exchange)
 
     # -- for people and probes -------------------------------------------------------------------------------
 

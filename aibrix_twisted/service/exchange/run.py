@@ -120,7 +120,7 @@ class Run:
             self.refuse(error)
             return
         exchanges.count_request()
-        self._lines = dispatch.sent_on(head, exchange.client, exchange.id)
+        self._lines = dispatch.sent_on(head, exchange.client, exchange.id, exchange.trace)
         exchange.stamps.admitted = exchanges.seconds()
         if exchanges.waiting.ahead(exchange.model or asked.model):
             self._get_in_line()
@@ -171,7 +171,8 @@ class Run:
         body, edited, withhold = dispatch.edited_body(
             self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica
         )
-        head = dispatch.request_head(replica, self._head, self._lines, len(body))
+        lines = self._lines if exchange.trace is None else dispatch.traced(self._lines, exchange.trace, exchanges.rng)
+        head = dispatch.request_head(replica, self._head, lines, len(body))
         gaps = exchanges.metrics.gaps_of(exchange.model, replica.name)
         record = AttemptRecord(replica.name, exchange.model, kind, self._ready, exchanges.seconds(), gaps)
         exchange.tries.append(record)

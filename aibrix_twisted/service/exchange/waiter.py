@@ -149,5 +149,8 @@ class Waiter:
         self._paused()
 
     def _rested(self) -> None:
-        self._exchange.queued_s += self._exchanges.seconds() - self._entered_at
+        exchange, now = self._exchange, self._exchanges.seconds()
+        exchange.queued_s += now - self._entered_at
+        if exchange.trace is not None:
+            exchange.trace.waits.append((self._entered_at, now))
         self.waited_s += self._exchanges.wheel.now - self._waits_since

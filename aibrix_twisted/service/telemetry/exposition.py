@@ -94,6 +94,8 @@ class GatewayCollector(Collector):
         yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
         yield families.CONFIG_RELOADS.of(_from_the_start(("taken", "refused"), metrics.reloads))
         yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})
+        yield families.SPANS_EXPORTED.of({(): metrics.spans_exported})
+        yield families.SPANS_DROPPED.of(_labelled(metrics.spans_dropped))
         yield from self._gauges()
         yield from self._process()
         yield from self._engines()

@@ -175,6 +175,14 @@ LATE_EVENTS: Final = _declared(
 )
 CONFIG_RELOADS: Final = _declared("counter", "config_reloads", "Configurations re-read.", "outcome")
 ACCESS_LOG_DROPPED: Final = _declared("counter", "access_log_dropped", "Access log lines that could not be written.")
+SPANS_EXPORTED: Final = _declared("counter", "spans_exported", "Spans that the receiver of traces took.")
+SPANS_DROPPED: Final = _declared(
+    "counter",
+    "spans_dropped",
+    "Spans that it did not get: full, for too many waited; failed, for it was away or refused them; stopped, for they "
+    "were still waiting when tracing was turned off or the gateway stopped.",
+    "reason",
+)
 
 IN_FLIGHT: Final = _declared("gauge", "requests_in_flight", "Attempts under way.", "model", "replica")
 REPLICA_UP: Final = _declared("gauge", "replica_up", "Whether requests may be sent to it.", "replica")

@@ -48,6 +48,7 @@ _OF_ONE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("tokens", "kind"): ("input", "output", "cached", "output_events"),
     ("upstream_connections", "kind"): ("idle", "busy"),
     ("buffer_bytes", "kind"): ("waiting",),
+    ("spans_dropped", "reason"): ("full", "failed", "stopped"),
     ("gc_pause_seconds", "kind"): GENERATIONS,
     ("server_request_duration_seconds", "error_type"): ("", *ERROR_TYPES),
     ("client_operation_duration_seconds", "error_type"): ("", *ERROR_TYPES),

@@ -66,6 +66,7 @@ class Metrics:
     @ivar repairs: what the audits put right, by its kind.
     @ivar late_events: what came for a response that had ended.
     @ivar genai: the same by OpenTelemetry's names, where these are wanted.
+    @ivar spans_dropped: why spans did not reach the receiver.
     """
 
     def __init__(self) -> None:
@@ -81,6 +82,8 @@ class Metrics:
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.access_log_dropped = 0
         self.repairs = dict.fromkeys(REPAIRED, 0)
+        self.spans_exported = 0
+        self.spans_dropped = {"full": 0, "failed": 0, "stopped": 0}
 
     def model(self, name: str) -> ModelMeters:
         """Of this model, or of all others."""

@@ -33,6 +33,7 @@ def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -
     record = {
         "time": _timestamp(int(ended_at * 1000)),
         "id": exchange.id,
+        "trace_id": exchange.trace_id,
         "client": exchange.client,
         "method": exchange.method,
         "path": exchange.path,

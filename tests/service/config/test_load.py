@@ -40,10 +40,11 @@ class LoadTests(SynchronousTestCase):
             '[[replica]]\nurl = "http://10.0.0.5:8000/x"\nengine = "vllm"\nmodels = ["m"]\nlabels = {rack = "r1"}\n'
             'on_client_gone = "drain"\nforce_usage = false\n'
             '[[model]]\nname = "m"\naliases = ["gpt"]\npolicy = "round-robin"\n'
-            '[timeouts]\nconnect = 1\n[retry]\nattempts = 5\n[access_log]\npath = ""\n[limits]\nheaders = 50\n'
+            '[timeouts]\nconnect = 1\n[retry]\nattempts = 5\n[access_log]\npath = ""\n[tracing]\nendpoint = "http://c:4318"\nsample = 1\n[limits]\nheaders = 50\n'
         )
         self.assertEqual((settings.replica[0].name, settings.replica[0].labels), ("10.0.0.5:8000", {"rack": "r1"}))
         self.assertEqual((settings.timeouts.connect, settings.retry.attempts), (1.0, 5))
+        self.assertEqual((settings.tracing.endpoint, settings.tracing.sample), ("http://c:4318", 1.0))
 
     def test_flags_win(self) -> None:
         """Over the file, whole lists."""
@@ -56,6 +57,11 @@ class LoadTests(SynchronousTestCase):
         for text, expected in (
             ("polcy = 1", "gateway.toml:1: polcy: found an unknown key, expected one of access_log, admin"),
             ('\n[timeouts]\nconnect = "5s"', 'gateway.toml:3: timeouts.connect: found "5s", expected a number'),
+            (
+                '[tracing]\nendpoint = "collector:4318"',
+                "gateway.toml:2: tracing.endpoint: found 'collector:4318', expected a URL that begins with http://",
+            ),
+            ("[tracing]\nsample = 1.5", "gateway.toml:2: tracing.sample: found 1.5, expected a number not above 1"),
             ("[timeouts]\nstall = 0", "gateway.toml:2: timeouts.stall: found 0, expected a number greater than 0"),
             ("[timeouts]\nstall = inf", "gateway.toml:2: timeouts.stall: found null, expected a number"),
             ("[retry]\nattempts = 2.5", "gateway.toml:2: retry.attempts: found 2.5, expected a whole number"),
