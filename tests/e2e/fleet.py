@@ -14,7 +14,7 @@ from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.gateway import Gateway
 from tests.e2e.client import Answer, ask, chat, connect
-from tests.e2e.harness import World, free_port
+from tests.e2e.harness import PATIENCE_S, World, free_port
 
 #: An answer of four tokens takes thirty milliseconds, whatever else this machine does.
 STEADY = Speed(prefill=0.0, decode=100.0, batch=1 << 30, prefix_cache=False)
@@ -128,7 +128,7 @@ class Load:
             await gatherResults(self._clients, consumeErrors=True)
             await self._world.until(self._world.settled)
 
-    async def more(self, count: int = 40, seconds: float = 20.0) -> list[Answer]:
+    async def more(self, count: int = 40, seconds: float = PATIENCE_S) -> list[Answer]:
         """Wait for so many answers to requests that are made from now on.
 
         @return: these.
@@ -140,7 +140,7 @@ class Load:
     async def until_served_by(self, name: str) -> None:
         """Wait until a replica has had its part."""
         asked = self._asked
-        await self._world.until(lambda: name in replicas_of(self._since(asked)) or self._broken(), 10.0)
+        await self._world.until(lambda: name in replicas_of(self._since(asked)) or self._broken())
 
     @property
     def failed(self) -> list[Answer]:

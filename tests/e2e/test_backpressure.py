@@ -42,7 +42,7 @@ async def test_a_client_that_stops_reading() -> None:
         answer = await ask(world.port, "/v1/chat/completions", chat())
         assert answer.status == 200, "others are served meanwhile"
         client.transport.resumeProducing()
-        await world.until(lambda: client.got > held + (8 << 20), 30)
+        await world.until(lambda: client.got > held + (8 << 20))
         client.reset()
         await world.until(world.settled)
 
@@ -55,7 +55,7 @@ async def test_it_is_given_up_in_the_end() -> None:
         _ = client.request("/v1/chat/completions", chat(stream=True), headers={"x-demo-fault": f"flood={FLOOD_BYTES}"})
         await client.head()
         client.transport.pauseProducing()
-        await world.until(lambda: world.over, 5)
+        await world.until(lambda: world.over)
         assert world.over[0].status == 499
         await world.until(world.settled)
         client.reset()

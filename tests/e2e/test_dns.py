@@ -19,6 +19,7 @@ from aibrix_twisted.domain.settings import DnsSettings, ReplicaSettings
 from aibrix_twisted.service.discovery import dns_resolver
 from aibrix_twisted.service.discovery.dns import DnsSource
 
+PATIENCE_S = 40
 ZONE = b"example.org"
 GPU = b"gpu.example.org"
 SERVICE = b"_vllm._tcp.gpu.example.org"
@@ -122,7 +123,7 @@ class World:
 
     async def until(self, condition: Callable[[], object]) -> None:
         """Wait for it."""
-        deadline = reactor.seconds() + 10
+        deadline = reactor.seconds() + PATIENCE_S
         while not condition():
             assert reactor.seconds() < deadline, (self.published, self.source.problem, self.server.asked[-9:])
             await deferLater(reactor, 0.002)

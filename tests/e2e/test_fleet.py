@@ -22,11 +22,11 @@ async def changes(world: Fleet, add: Change, remove: Change, first: str = "e0", 
     async with Load(world) as load:
         assert replicas_of(load.answers) == {first}
         await add()
-        await world.until(lambda: world.names == {first, second}, 10.0)
+        await world.until(lambda: world.names == {first, second})
         await load.until_served_by(second)
         await load.until_served_by(first)
         await remove()
-        await world.until(lambda: world.names == {second}, 10.0)
+        await world.until(lambda: world.names == {second})
         assert replicas_of(await load.more()) == {second}
     assert (load.failed, load.cut) == ([], [])
     assert world.gateway._discovery.keeper.leaving == []

@@ -26,6 +26,7 @@ from tests.e2e.harness import World
 FULL = os.environ.get("STRESS") == "1"
 EXCHANGES = 20_000 if FULL else 2_000
 CONNECTIONS = 64
+EACH = -(-EXCHANGES // CONNECTIONS)
 STREAMS = 100_000 if FULL else 3_000
 
 #: What the engine does at the end of an answer, and whether that leaves a stream, or a whole answer, whole.
@@ -113,14 +114,12 @@ async def test_every_ending_thousands_of_times() -> None:
         decoder = SimpleNamespace(loads=counted, JSONDecodeError=orjson.JSONDecodeError)
         with mock.patch.object(jsonbody, "orjson", decoder):
             clients: list[Deferred[None]] = [
-                Deferred.fromCoroutine(
-                    client_of(world.port, random.Random(lot.random()), EXCHANGES // CONNECTIONS, tally)
-                )
+                Deferred.fromCoroutine(client_of(world.port, random.Random(lot.random()), EACH, tally))
                 for _ in range(CONNECTIONS)
             ]
             await gatherResults(clients, consumeErrors=True)
         await world.until(world.settled)
-        total = EXCHANGES // CONNECTIONS * CONNECTIONS
+        total = EACH * CONNECTIONS
         assert not tally.wrong, (len(tally.wrong), tally.wrong[:3])
         assert tally.right == total == len(world.over)
         assert all(decoded), "an empty buffer was decoded"
