@@ -44,16 +44,16 @@ class Pool:
         return sum(map(len, self._idle.values()))
 
     def strays(self) -> list[UpstreamConnection]:
-        """Connections that have no request and do not wait for one: there should be none."""
+        """Connections that have no request, do not wait for one, and are not closed: there should be none."""
         waiting = set[UpstreamConnection]().union(*self._idle.values())
-        return [connection for connection in self._all - waiting if not connection.busy]
+        return [connection for connection in self._all - waiting if not (connection.busy or connection.closing)]
 
     def take(self, replica: Replica) -> UpstreamConnection | None:
         """An idle connection to it that is fit to be used, or C{None}."""
         idle = self._idle.get((replica.host, replica.port))
         while idle:
             connection = idle.pop()
-            if _still_open(connection):
+            if not connection.closing and _still_open(connection):
                 return connection
             connection.abandon()
         return None

@@ -42,6 +42,7 @@ class UpstreamConnection(Protocol):
     @ivar uses: requests sent on it, the current one included.
     @ivar answered: some byte of the current response came.
     @ivar reusable: the last response left it fit for another request.
+    @ivar closing: we have closed it; the reactor tells of that in its next turn.
     @ivar idle_since: when it last became idle, by the clock of the pool.
     @ivar glance: tells without waiting whether anything, a close too, has come that the reactor has not told of.
     @ivar fault: what was wrong with what came, for people; C{""} where nothing was.
@@ -60,6 +61,7 @@ class UpstreamConnection(Protocol):
         self.uses = 0
         self.answered = False
         self.reusable = False
+        self.closing = False
         self.idle_since = 0.0
         self.fault = ""
         self.defect = False
@@ -96,8 +98,7 @@ class UpstreamConnection(Protocol):
     def abandon(self) -> None:
         """Nobody wants the response any more: close, which is how HTTP/1.1 cancels."""
         self._assembly = self._parser = None
-        self.reusable = False
-        self.transport.abortConnection()
+        self._close()
 
     def pause(self) -> None:
         """Stop reading: the client does not keep up."""
@@ -113,8 +114,7 @@ class UpstreamConnection(Protocol):
         """HOT: once a read."""
         parser = self._parser
         if parser is None:  # nobody asked: whatever it is, the connection is out of step
-            self.reusable = False
-            self.transport.abortConnection()
+            self._close()
             return
         self.answered = True
         try:
@@ -151,6 +151,11 @@ class UpstreamConnection(Protocol):
         self.fault = fault
         self.reusable = False
         self._end(Cause.UPSTREAM_BROKE)
+        self._close()
+
+    def _close(self) -> None:
+        self.reusable = False
+        self.closing = True
         self.transport.abortConnection()
 
     def _end(self, cause: Cause) -> None:

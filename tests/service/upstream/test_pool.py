@@ -70,6 +70,21 @@ class PoolTests(SynchronousTestCase):
         self.assertTrue(upwire.aborted)  # type: ignore[attr-defined]
         self.assertEqual(bench.pool.idle, 0)
 
+    def test_closed_by_us_and_not_yet_gone(self) -> None:
+        """Until the reactor says that it is gone it is neither used nor taken for one that is forgotten."""
+        for unasked in (False, True):
+            bench = Bench()
+            up, upwire = self.served(bench)
+            upwire.aborted = True  # type: ignore[attr-defined]  # so that nothing comes of the next call of it
+            if unasked:
+                up.dataReceived(b"HTTP/1.1 408 Timeout\r\n\r\n")  # type: ignore[attr-defined]
+            else:
+                bench.advance(5.0)
+            self.assertEqual((bench.pool.open, bench.pool.strays()), (1, []))
+            bench.client()[0].dataReceived(post())
+            self.assertEqual(len(bench.reactor.connects), 2)
+            self.assertEqual((bench.pool.open, bench.pool.strays()), (1, []))
+
     def test_unfit_connections_are_not_kept(self) -> None:
         """After a close that was announced, HTTP/1.0, excess bytes, or an end that was none."""
         for raw in (
