@@ -34,7 +34,10 @@ class Fault(enum.Enum):
 
 
 class GatewayError(Exception):
-    """The root.  C{str(error)} is the sentence that the client reads."""
+    """The root.  C{str(error)} is the sentence that the client reads.
+
+    @ivar logged: the sentence for logs: without what the client sent, which may be a prompt or a key.
+    """
 
     fault: ClassVar[Fault]
     error_type: ClassVar[str]
@@ -51,8 +54,10 @@ class GatewayError(Exception):
         status: int | None = None,
         code: str | None = None,
         headers: tuple[tuple[bytes, bytes], ...] = (),
+        logged: str = "",
     ) -> None:
         super().__init__(message)
+        self.logged = logged or message
         self.param = param
         self.headers = headers
         self.said_code = code or self.code

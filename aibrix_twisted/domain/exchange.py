@@ -99,4 +99,4 @@ class Exchange:
 
     def failed(self, error: GatewayError) -> None:
         """This is what went wrong."""
-        self.error, self.reason = error.error_type, str(error)
+        self.error, self.reason = error.error_type, error.logged

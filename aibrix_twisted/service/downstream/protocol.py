@@ -27,6 +27,7 @@ from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.work import Exchanges, Work
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
+from aibrix_twisted.wire.unquoted import unquoted
 
 _log = Logger()
 
@@ -285,7 +286,7 @@ class DownstreamConnection(Protocol):
         if self._reply is None:
             self._reply = Reply(self, minor_version=1, keep_alive=False, without_body=False)
         kind = BodyTooLarge if bad.status == BodyTooLarge.status else MalformedRequest
-        self._refuse(kind(str(bad), status=bad.status))
+        self._refuse(kind(str(bad), status=bad.status, logged=unquoted(str(bad), bad.reason)))
 
     def _defect(self) -> None:
         """Called where one was caught: say so, and end what is under way, and the connection with it."""

@@ -17,6 +17,7 @@ from aibrix_twisted.service.exchange.failures import visible
 from aibrix_twisted.wire.head import RequestHead
 from aibrix_twisted.wire.openai import Asked, BadRequest, peek
 from aibrix_twisted.wire.routes import Route
+from aibrix_twisted.wire.unquoted import unquoted
 
 _SECONDS: Final = re.compile(rb"[0-9]{1,9}(?:\.[0-9]{1,9})?")
 
@@ -40,7 +41,8 @@ def read(route: Route, head: RequestHead, body: bytes) -> Asked:
         return peek(route, head.fields.get(b"content-type"), body)
     except BadRequest as bad:
         kind: type[ClientError] = UnsupportedMedia if bad.status == UnsupportedMedia.status else InvalidBody
-        raise kind(str(bad), status=bad.status, param=bad.param, headers=_BODY_AT_FAULT) from None
+        logged = unquoted(str(bad), bad.param or "body")
+        raise kind(str(bad), status=bad.status, param=bad.param, headers=_BODY_AT_FAULT, logged=logged) from None
 
 
 def model_of(asked: Asked, fleet: Fleet, lot: float) -> str | None:

@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 from aibrix_twisted.domain.assembly import Cause, ResponseAssembly
 from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
 from aibrix_twisted.wire.response import ResponseParser
+from aibrix_twisted.wire.unquoted import unquoted
 
 _log = Logger()
 
@@ -120,7 +121,7 @@ class UpstreamConnection(Protocol):
         try:
             parser.feed(data)
         except BadMessage as bad:
-            self._broke(f"{bad} [{bad.reason}]")
+            self._broke(unquoted(str(bad), bad.reason))
         except Exception:  # noqa: BLE001 - the door: a defect on the client's side of the relay ends this response only
             _log.failure("while relaying a response")
             self.defect = True

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from twisted.trial.unittest import SynchronousTestCase
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.settings import Retry, Settings
 from aibrix_twisted.domain.timing import PHASES
 from aibrix_twisted.errors import Fault
 from aibrix_twisted.service.telemetry.record import line_of
+from tests.fakes import STREAM_HEAD, Bench, answer, chunk, post
 from tests.service.telemetry.test_access_log import an_exchange
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -150,3 +153,55 @@ class SchemaTests(SynchronousTestCase):
 
 def _may_be_null(member: dict[str, Any]) -> bool:
     return None in member.get("enum", ()) or "null" in member.get("type", ())
+
+
+class SecretTests(SynchronousTestCase):
+    """Prompts, answers and keys, whatever becomes of the exchange."""
+
+    def test_none_is_in_a_line(self) -> None:
+        """Nor in what is said of a request or an answer that is at fault."""
+        keys = (b"authorization: Bearer s3cret", b"x-api-key: s3cret", b"cookie: a=s3cret", b"user: s3cret")
+        path = b"/v1/chat/completions?api_key=s3cret"
+        prompt = b'"messages":[{"role":"user","content":"s3cret"}]'
+        whole = b'{"id":"c","choices":[{"message":{"content":"s3cret"}}]}'
+        answers = (
+            answer(whole),
+            answer(whole[:-1]),
+            answer(whole, status=b"500 s3cret"),
+            answer(whole)[:-10],
+            STREAM_HEAD + b"s3cret\r\n",
+            STREAM_HEAD + chunk(b'data: {"error":{"message":"s3cret"}}\n\n') + b"0\r\n\r\n",
+            b"s3cret",
+            b"HTTP/1.1 200 OK\r\ns3cret\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\ncontent-length: s3cret\r\n\r\n",
+        )
+        bodies = (
+            b'{"model":"m",%b}' % prompt,
+            b'{"model":"m","stream":true,%b}' % prompt,
+            b'{"model":"m",%b' % prompt,
+            b'{"model":"m","stream":"s3cret",%b}' % prompt,
+            b'{"model":["s3cret"]}',
+            b'"s3cret"',
+            b"s3cret",
+        )
+        lines = []
+        for head in (b"authorization Bearer s3cret\r\n", b"host: s3cret,\r\n", b"content-length: s3cret\r\n"):
+            bench = Bench()
+            bench.client()[0].dataReceived(b"POST /v1/completions?key=s3cret HTTP/1.1\r\n" + head + b"\r\n")
+            lines += [line_of(exchange, 1.0, 1.0, slow=False) for exchange in bench.log.seen]
+        for start in (b"GET http://a/?key=s3cret HTTP/1.1\r\nhost: b", b"s3cret /", b"GET s3cret HTTP/1.1\r\nhost: b"):
+            bench = Bench()
+            bench.client()[0].dataReceived(start + b"\r\n\r\n")
+            lines += [line_of(exchange, 1.0, 1.0, slow=False) for exchange in bench.log.seen]
+        self.assertEqual(len(lines), 6)
+        for body, raw in product(bodies, answers):
+            bench = Bench(Settings(retry=Retry(attempts=1)))
+            client, _ = bench.client()
+            client.dataReceived(post(body, path, *keys))
+            if bench.reactor.connects:
+                engine, wire = bench.upstream()
+                engine.dataReceived(raw)
+                wire.lose()
+            lines += [line_of(exchange, 1.0, 1.0, slow=False) for exchange in bench.log.seen]
+        self.assertEqual(len(lines), 6 + len(bodies) * len(answers))
+        self.assertEqual({line for line in lines if b"s3cret" in line}, set())
