@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Mapping
 from typing import Final
 
 from aibrix_twisted.domain.attempt import AttemptRecord
@@ -22,6 +23,9 @@ MAX_LABELS: Final = 1000
 
 #: So many pairs of a model and a replica have, too, and so many rows has a counter of several labels.
 MAX_ROWS: Final = 10_000
+
+#: So many exchanges are counted together at the latest.
+AT_ONCE: Final = 128
 
 _OWN: Final = tuple(PHASES.index(name) for name in OWN)
 
@@ -61,7 +65,11 @@ REPAIRED: Final = ("lease", "exchange", "stuck", "deadline", "connection", "wait
 class Metrics:
     """Counters by tuples of label values, in the order of the label names in L{families}.
 
-    @ivar own: what the gateway itself took, by phase; C{total} is all of it.
+    The data path only puts down which exchanges have ended.  They are counted when someone looks, or when there are
+    many: together they cost two thirds of what they cost one by one.
+
+    @ivar attempts: that are over, by replica and outcome.
+    @ivar pairs: by model and replica.
     @ivar hedges: what became of second attempts.
     @ivar repairs: what the audits put right, by its kind.
     @ivar late_events: what came for a response that had ended.
@@ -70,13 +78,14 @@ class Metrics:
     """
 
     def __init__(self) -> None:
-        self.models: dict[str, ModelMeters] = {}
+        self._ended: list[Exchange] = []
+        self._models: dict[str, ModelMeters] = {}
         self.pairs: dict[tuple[str, str], PairMeters] = {}
-        self.genai: GenaiMeters | None = None
-        self.requests: defaultdict[tuple[str, str, int, str], int] = defaultdict(int)
-        self.own = {name: Histogram(OWN_S) for name in (*OWN, "total")}
-        self.errors: defaultdict[tuple[str], int] = defaultdict(int)
+        self._requests: defaultdict[tuple[str, str, int, str], int] = defaultdict(int)
+        self._own = {name: Histogram(OWN_S) for name in (*OWN, "total")}
+        self._errors: defaultdict[tuple[str], int] = defaultdict(int)
         self.attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
+        self.genai: GenaiMeters | None = None
         self.reloads: defaultdict[tuple[str], int] = defaultdict(int)
         self.hedges = {"won": 0, "lost": 0}
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
@@ -85,24 +94,11 @@ class Metrics:
         self.spans_exported = 0
         self.spans_dropped = {"full": 0, "failed": 0, "stopped": 0}
 
-    def model(self, name: str) -> ModelMeters:
-        """Of this model, or of all others."""
-        meters = self.models.get(name)
-        if meters is None:
-            name = name if len(self.models) < MAX_LABELS else OTHER
-            meters = self.models.setdefault(name, ModelMeters(name))
-        return meters
-
-    def pair(self, model: str, replica: str) -> PairMeters:
-        """Of this model at this replica, or of all other pairs."""
-        meters = self.pairs.get((model, replica))
-        if meters is None:
-            key = (model, replica) if len(self.pairs) < MAX_ROWS else (OTHER, OTHER)
-            meters = self.pairs.setdefault(key, PairMeters())
-        return meters
+    # -- written ---------------------------------------------------------------------------------------------
 
     def configure(self, *, genai: bool) -> None:
         """Whether there are OpenTelemetry's names, too.  They begin at zero when they are turned on."""
+        self.settle()
         self.genai = (self.genai or GenaiMeters()) if genai else None
 
     def gaps_of(self, model: str, replica: str) -> Gaps:
@@ -115,52 +111,120 @@ class Metrics:
         key = record.replica, record.outcome
         attempts = self.attempts
         attempts[key if key in attempts or len(attempts) < MAX_ROWS else (OTHER, record.outcome)] += 1
-        if streamed and record.ttft_s is not None:
-            self.pair(record.model, record.replica).ttft.observe(record.ttft_s)
+        if streamed:
+            ttft_s = record.ttft_s
+            if ttft_s is not None:
+                self.pair(record.model, record.replica).ttft.observe(ttft_s)
 
     def count(self, exchange: Exchange) -> None:
         """An exchange is over."""
-        name = exchange.model or OTHER
-        key = name, exchange.route, exchange.status, outcome_label(exchange)
-        requests = self.requests
-        requests[key if key in requests or len(requests) < MAX_ROWS else (OTHER, *key[1:])] += 1
-        if exchange.error:
-            self.errors[exchange.error,] += 1
-        if exchange.served is None and not (exchange.queued_s or exchange.attempts):
-            return
-        meters = self.model(name)
-        if exchange.queued_s:
-            meters.waits.observe(exchange.queued_s)
-        if exchange.attempts:
-            meters.durations[exchange.route].observe(exchange.stamps.duration_s)
-            if self.genai is not None:
-                self.genai.count(exchange, meters.name)
-        if exchange.served is None:
-            return
-        self._count_phases(exchange)
-        self._count_tokens(exchange, meters)
+        ended = self._ended
+        ended.append(exchange)
+        if len(ended) >= AT_ONCE:
+            self.settle()
 
-    def _count_phases(self, exchange: Exchange) -> None:
-        took, own, total = phases(exchange), self.own, 0.0
-        for name, at in zip(OWN, _OWN, strict=True):
-            own[name].observe(took[at])
-            total += took[at]
-        own["total"].observe(total)
+    # -- read ------------------------------------------------------------------------------------------------
 
-    def _count_tokens(self, exchange: Exchange, meters: ModelMeters) -> None:
-        tokens, output = meters.tokens, exchange.output_tokens
-        tokens["input"] += exchange.input_tokens or 0
-        tokens["cached"] += exchange.cached_tokens or 0
-        tokens["output"] += output or 0
-        if not exchange.stream:
-            return
-        if exchange.stamps.ttft_s is not None:
-            meters.ttft.observe(exchange.stamps.ttft_s)
-        if output is None:
-            tokens["output_events"] += exchange.events
-        tpot = exchange.tpot_s
-        if tpot is not None:
-            meters.tpot.observe(tpot)
+    @property
+    def requests(self) -> Mapping[tuple[str, str, int, str], int]:
+        """Exchanges that are over, by model, route, status, and outcome."""
+        self.settle()
+        return self._requests
+
+    @property
+    def errors(self) -> Mapping[tuple[str], int]:
+        """Those that ended with an error, by its type."""
+        self.settle()
+        return self._errors
+
+    @property
+    def own(self) -> Mapping[str, Histogram]:
+        """What the gateway itself took, by phase; C{total} is all of it."""
+        self.settle()
+        return self._own
+
+    @property
+    def models(self) -> Mapping[str, ModelMeters]:
+        """By model."""
+        self.settle()
+        return self._models
+
+    def model(self, name: str) -> ModelMeters:
+        """Of this model, or of all others."""
+        meters = self._models.get(name)
+        if meters is None:
+            name = name if len(self._models) < MAX_LABELS else OTHER
+            meters = self._models.setdefault(name, ModelMeters(name))
+        return meters
+
+    def pair(self, model: str, replica: str) -> PairMeters:
+        """Of this model at this replica, or of all other pairs."""
+        meters = self.pairs.get((model, replica))
+        if meters is None:
+            key = (model, replica) if len(self.pairs) < MAX_ROWS else (OTHER, OTHER)
+            meters = self.pairs.setdefault(key, PairMeters())
+        return meters
+
+    # -- counted ---------------------------------------------------------------------------------------------
+
+    def settle(self) -> None:
+        """Count what was put down."""
+        if self._ended:
+            ended, self._ended = self._ended, []
+            self._settle_exchanges(ended)
+
+    def _settle_exchanges(self, ended: list[Exchange]) -> None:
+        requests, took = self._requests, []
+        for exchange in ended:
+            name = exchange.model or OTHER
+            key = name, exchange.route, exchange.status, exchange.outcome or outcome_label(exchange)
+            requests[key if key in requests or len(requests) < MAX_ROWS else (OTHER, *key[1:])] += 1
+            if exchange.error:
+                self._errors[exchange.error,] += 1
+            served = exchange.served
+            if served is None and not (exchange.queued_s or exchange.attempts):
+                continue
+            meters = self.model(name)
+            if exchange.queued_s:
+                meters.waits.observe(exchange.queued_s)
+            if exchange.attempts:
+                meters.durations[exchange.route].observe(exchange.stamps.duration_s)
+                if self.genai is not None:
+                    self.genai.count(exchange, meters.name)
+            if served is None:
+                continue
+            took.append(phases(exchange))
+            _count_tokens(exchange, meters)
+        if took:
+            self._settle_phases(took)
+
+    def _settle_phases(self, took: list[list[float]]) -> None:
+        own = [[each[at] for each in took] for at in _OWN]
+        own.append(list(map(sum, zip(*own, strict=True))))
+        for histogram, values in zip(self._own.values(), own, strict=True):
+            values.sort()
+            histogram.observe_sorted(values)
+
+
+def _count_tokens(exchange: Exchange, meters: ModelMeters) -> None:
+    tokens, output = meters.tokens, exchange.output_tokens
+    if exchange.input_tokens:
+        tokens["input"] += exchange.input_tokens
+    if exchange.cached_tokens:
+        tokens["cached"] += exchange.cached_tokens
+    if output:
+        tokens["output"] += output
+    if not exchange.stream:
+        return
+    ttft_s = exchange.stamps.ttft_s
+    if ttft_s is not None:
+        meters.ttft.observe(ttft_s)
+    if output is None:
+        tokens["output_events"] += exchange.events
+        return
+    tpot_s = exchange.tpot_s
+    if tpot_s is not None:
+        meters.tpot.observe(tpot_s)
 
 
 def outcome_label(exchange: Exchange) -> str:

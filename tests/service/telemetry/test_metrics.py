@@ -20,7 +20,7 @@ from aibrix_twisted.service.telemetry.exposition import registry_of
 from aibrix_twisted.service.telemetry.families import FAMILIES
 from aibrix_twisted.service.telemetry.gc_pauses import GENERATIONS
 from aibrix_twisted.service.telemetry.histogram import Histogram
-from aibrix_twisted.service.telemetry.metrics import MAX_LABELS, MAX_ROWS, OTHER, Metrics
+from aibrix_twisted.service.telemetry.metrics import AT_ONCE, MAX_LABELS, MAX_ROWS, OTHER, Metrics
 from tests.fakes import replica
 from tests.service.telemetry.test_access_log import an_exchange
 
@@ -136,6 +136,21 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(sum(metrics.attempts.values()), MAX_ROWS + 50)
         self.assertEqual(metrics.attempts[OTHER, "complete"], 50)
         self.assertEqual(metrics.pairs[OTHER, OTHER].ttft.buckets()[-1][1], 51.0)
+
+    def test_nobody_looks(self) -> None:
+        """What was put down does not grow without end; whoever looks misses nothing of it."""
+        metrics = Metrics()
+        for number in range(3 * AT_ONCE + 5):
+            exchange, record = an_exchange(), an_attempt(metrics)
+            exchange.model, exchange.served = "m", record
+            metrics.count_attempt(record, streamed=True)
+            metrics.count(exchange)
+            self.assertLess(len(metrics._ended), AT_ONCE)
+            if number == 7:
+                self.assertEqual(sum(metrics.attempts.values()), 8)
+        self.assertEqual(sum(metrics.requests.values()), 3 * AT_ONCE + 5)
+        self.assertEqual(metrics.own["total"].buckets()[-1][1], 3 * AT_ONCE + 5)
+        self.assertEqual(metrics.pairs["m", "gpu0"].ttft.buckets()[-1][1], 3 * AT_ONCE + 5)
 
     def test_refusals_and_errors(self) -> None:
         """An unknown model is C{other}, whatever it was called; errors by their type."""
