@@ -19,6 +19,9 @@ from aibrix_twisted.service.telemetry.metrics import outcome_label
 
 _COMPLETE: Final = Outcome.COMPLETE
 
+#: Doubles of this size are whole numbers (IEEE 754: 52 bits of fraction).
+_LARGE: Final = 2.0**52
+
 
 def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -> bytes:
     """One JSON object and a line end.
@@ -56,13 +59,13 @@ def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -
         "output_tokens": output_tokens,
         "cached_tokens": exchange.cached_tokens,
         "tokens_by": "usage" if output_tokens is not None else "events" if exchange.events else None,
-        # Rounded to microseconds; round() takes five times as long.
-        "queued_s": (exchange.queued_s + 5e-7) // 1e-6 / 1e6,
-        "ttft_s": None if ttft_s is None else (ttft_s + 5e-7) // 1e-6 / 1e6,
-        "tpot_s": None if tpot_s is None else (tpot_s + 5e-7) // 1e-6 / 1e6,
-        "duration_s": (stamps.duration_s + 5e-7) // 1e-6 / 1e6,
+        # Rounded to microseconds: beside so large a number none is left of what is smaller.  round() takes far longer.
+        "queued_s": (exchange.queued_s * 1e6 + _LARGE - _LARGE) / 1e6,
+        "ttft_s": None if ttft_s is None else (ttft_s * 1e6 + _LARGE - _LARGE) / 1e6,
+        "tpot_s": None if tpot_s is None else (tpot_s * 1e6 + _LARGE - _LARGE) / 1e6,
+        "duration_s": (stamps.duration_s * 1e6 + _LARGE - _LARGE) / 1e6,
         "phases": {
-            name: (took + 5e-7) // 1e-6 / 1e6
+            name: (took * 1e6 + _LARGE - _LARGE) / 1e6
             for name, took in zip(PHASES, phases(exchange))  # noqa: B905 - strict costs, and a test of phases says it
             if took >= 1e-6
         },
