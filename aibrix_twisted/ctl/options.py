@@ -15,6 +15,9 @@ from aibrix_twisted.ctl.models import models
 from aibrix_twisted.ctl.reload import reload
 from aibrix_twisted.ctl.replica import add, drain, eject, remove, restore, undrain
 from aibrix_twisted.ctl.replicas import replicas
+from aibrix_twisted.ctl.request import request
+from aibrix_twisted.ctl.requests import requests
+from aibrix_twisted.ctl.top import top
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.settings import Engine
 
@@ -64,6 +67,9 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Namespace
         if run is drain:
             named.add_argument("--wait", metavar="S", type=_seconds, help="come back when nothing is in flight there")
     command("models", models, "show each model, and how many of its replicas are up")
+    _add_requests(command("requests", requests, "show requests under way, or the last that are over"))
+    command("request", request, "show where one request's time went").add_argument("id", metavar="ID")
+    _add_top(command("top", top, "watch the gateway at work; q quits"))
     _add_logs(command("logs", logs, "show lines of the access log"))
     command("reload", reload, "have the gateway read its configuration again")
     return parser.parse_args(arguments)
@@ -96,6 +102,20 @@ def _add_replica(parser: ArgumentParser) -> None:
     parser.add_argument("--label", metavar="k=v", action="append", type=_label, default=[], help="repeatable")
 
 
+def _add_requests(parser: ArgumentParser) -> None:
+    parser.add_argument("--past", action="store_true", help="those that are over; default: those under way")
+    parser.add_argument("--errors", action="store_true", help="those that failed, and so are over")
+    parser.add_argument("--slow", metavar="S", type=_seconds, help="that took so long, or are under way for so long")
+    parser.add_argument("--model", metavar="M", help="of that model")
+    parser.add_argument("--replica", metavar="R", help="that were tried at this replica")
+    parser.add_argument("--limit", metavar="N", type=int, help="how many, the newest first; default 100")
+
+
+def _add_top(parser: ArgumentParser) -> None:
+    parser.add_argument("--every", metavar="S", type=_pause, default=0.5, help="between two looks; default 0.5")
+    parser.add_argument("--once", action="store_true", help="one look, and no more")
+
+
 def _add_logs(parser: ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", nargs="*", help="- is the standard input; default: the journal")
     parser.add_argument("--unit", metavar="UNIT", help=f"whose journal is read; default {UNIT}")
@@ -124,6 +144,13 @@ def _seconds(text: str) -> float:
     value = _number(text)
     if value < 0:
         raise ArgumentTypeError(f"found {text!r}, expected seconds")
+    return value
+
+
+def _pause(text: str) -> float:
+    value = _number(text)
+    if value < 0.1:
+        raise ArgumentTypeError(f"found {text!r}, expected seconds from 0.1")
     return value
 
 

@@ -13,7 +13,8 @@ _HEAD: Final = (
 
 _FOLDED: Final = frozenset({"URL", "WHY", "MODELS", "SOURCE"})
 
-_STYLES: Final = {"up": "green", "down": "bold red", "ejected": "red", "draining": "yellow", "leaving": "yellow"}
+#: Of states.
+STYLES: Final = {"up": "green", "down": "bold red", "ejected": "red", "draining": "yellow", "leaving": "yellow"}
 
 #: As many of a replica's models are named; LoRA adapters can be hundreds.
 _NAMED: Final = 3
@@ -37,7 +38,7 @@ def _row(replica: dict[str, Any]) -> list[Cell]:
         replica["name"],
         replica["url"],
         replica.get("engine") or "-",
-        (state, _STYLES.get(state, "")),
+        (state, STYLES.get(state, "")),
         _why(replica),
         _models(replica.get("models")),
         _in_flight(replica),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, TextIO
 
-from rich.console import Console
+from rich.console import Console, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -28,11 +28,12 @@ class Screen:
         """
         @param as_json: documents are shown, and what is for people is not.
         """
+        self._stream = out
         self._out = _console(out)
         self._err = _console(err)
         self._as_json = as_json
 
-    def answer(self, text: str, *for_people: str | Text | Table) -> None:
+    def answer(self, text: str, *for_people: str | RenderableType) -> None:
         """What came of a command.
 
         @param text: the document, shown as it is.
@@ -41,10 +42,16 @@ class Screen:
             self._document(text)
             return
         for shown in for_people:
-            if isinstance(shown, Table):
-                self._out.print(shown)
-            else:
+            if isinstance(shown, str | Text):
                 self._out.print(plain(shown) if isinstance(shown, str) else shown, soft_wrap=True)
+            else:
+                self._out.print(shown)
+
+    def terminal(self) -> Console | None:
+        """The terminal in its own size, for what fills it; C{None}: there is none, or documents are wanted."""
+        if self._as_json or not self._stream.isatty():
+            return None
+        return Console(file=self._stream, highlight=False, markup=False, emoji=False)
 
     def remark(self, text: str) -> None:
         """Something by the way.  It is not on the standard output, so that it is in nobody's table."""
