@@ -5,7 +5,7 @@
     GatewayError
       ClientError      the request is at fault; sending it again as it is will not help
         MalformedRequest  InvalidBody  BodyTooLarge  UnsupportedMedia  UnknownPath  MethodNotAllowed
-        UnknownModel  UnknownPolicy  ClientTooSlow  ClientGone
+        UnknownModel  UnknownPolicy  UnknownProfile  InvalidFilter  ClientTooSlow  ClientGone
       EngineError      a replica is at fault
         UpstreamRefused  UpstreamBroke  UpstreamTruncated  UpstreamTimeout  EngineMalformed  EngineReported
       GatewayFault     we are at fault, or have nothing to give
@@ -128,11 +128,29 @@ class UnknownModel(ClientError):
 
 
 class UnknownPolicy(ClientError):
-    """The C{routing-strategy} header names a policy that there is not."""
+    """The C{routing-strategy} header names a policy that there is not, or several that cannot decide together."""
 
     fault = Fault.POLICY
     error_type = "policy_unknown"
     code = "unknown_routing_strategy"
+    status = 400
+
+
+class UnknownProfile(ClientError):
+    """The C{config-profile} header names a profile that the model has not."""
+
+    fault = Fault.POLICY
+    error_type = "policy_unknown_profile"
+    code = "unknown_config_profile"
+    status = 400
+
+
+class InvalidFilter(ClientError):
+    """The C{external-filter} header is no label selector."""
+
+    fault = Fault.POLICY
+    error_type = "policy_invalid_filter"
+    code = "invalid_external_filter"
     status = 400
 
 

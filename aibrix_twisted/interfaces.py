@@ -8,7 +8,7 @@ from __future__ import annotations
 import enum
 from typing import Any, Protocol
 
-from zope.interface import Interface
+from zope.interface import Attribute, Interface
 
 
 class Payload(enum.Enum):
@@ -77,11 +77,38 @@ class Random(Protocol):
 
 
 class IPolicy(Interface):
-    """Chooses a replica.  Pure: the facts and the randomness come as arguments."""
+    """Chooses a replica.  Pure: time and randomness come as arguments, and what a choice depends on beside them and the
+    replicas is what the policy was told before.
 
-    def choose(candidates: Any, rng: Random) -> Any:
+    C{choose} changes nothing, so that it may be asked what it would do.  Where it C{learns}, C{chosen} is called once
+    it was done, and what that returns comes back with C{answered}, once at most, and with C{ended}, once.
+    """
+
+    name = Attribute("Its name, as AIBrix or we have it.")
+    needs = Attribute("How much of a request it has to be told: an L{aibrix_twisted.policy.ask.Needs}.")
+    learns = Attribute("Whether it is to be told what became of its choices.")
+
+    def choose(candidates: Any, ask: Any, now: float, rng: Random) -> Any:
         """Pick one.
 
         @param candidates: a non-empty sequence of L{aibrix_twisted.domain.replica.Replica}.
-        @return: one of them.
+        @param ask: the L{aibrix_twisted.policy.ask.Ask}.
+        @param now: seconds of the clock that engines' readings are stamped with.
+        @return: an L{aibrix_twisted.policy.choice.Choice}; C{None} where it would rather wait than have any of them.
+        """
+
+    def chosen(replica: Any, ask: Any, now: float) -> Any:
+        """The request is given to this replica, as it said.
+
+        @return: a memo for what follows.
+        """
+
+    def answered(memo: Any, now: float) -> None:
+        """The first of a streamed answer came."""
+
+    def ended(memo: Any, now: float, *, well: bool, usage: Any) -> None:
+        """It is over at that replica.
+
+        @param well: it was answered, and not with an error; in part, perhaps.
+        @param usage: the L{aibrix_twisted.policy.choice.Usage}, where the engine said it.
         """

@@ -65,7 +65,8 @@ operation for stands for itself. Buckets are the conventions'.
 _GROUPS: Final[dict[str, tuple[Family, ...]]] = {
     "Requests": (f.REQUESTS, f.ERRORS, f.DURATION, f.TTFT, f.TPOT, f.TOKENS, f.WAITING, f.QUEUE_WAIT),
     "Replicas": (
-        f.REPLICA_UP, f.BREAKER_STATE, f.IN_FLIGHT, f.ATTEMPTS, f.REPLICA_TTFT, f.ITL, f.HEDGES, f.UPSTREAM_CONNECTIONS,
+        f.REPLICA_UP, f.BREAKER_STATE, f.IN_FLIGHT, f.ATTEMPTS, f.REPLICA_TTFT, f.ITL, f.HEDGES, f.POLICY_FALLBACKS,
+        f.UPSTREAM_CONNECTIONS,
     ),
     "What engines say of themselves": (
         f.ENGINE_RUNNING, f.ENGINE_WAITING, f.ENGINE_KV_USAGE, f.ENGINE_PROMPT_TOKENS, f.ENGINE_GENERATION_TOKENS,
@@ -103,6 +104,7 @@ QUERIES: Final[dict[Family, str]] = {
     f.QUEUE_WAIT: "histogram_quantile(0.95, sum by (model, le) (rate(aibrix_gateway_queue_wait_seconds_bucket[5m])))",
     f.IN_FLIGHT: "sum without (model) (aibrix_gateway_requests_in_flight) - aibrix_gateway_engine_requests_running",
     f.ATTEMPTS: 'sum by (replica) (rate(aibrix_gateway_attempts_total{outcome!="complete"}[5m]))',
+    f.POLICY_FALLBACKS: "sum by (policy, reason) (rate(aibrix_gateway_policy_fallbacks_total[5m]))",
     f.ITL: (
         "histogram_quantile(0.99, sum by (replica, le) (rate(aibrix_gateway_inter_token_latency_seconds_bucket[5m])))"
     ),

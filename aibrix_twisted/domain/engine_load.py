@@ -18,6 +18,12 @@ class EngineLoad:
     @ivar prompt_tokens: taken in since it started.
     @ivar generation_tokens: made since it started.
     @ivar preemptions: requests put back since it started.
+    @ivar requests: finished since it started.
+    @ivar cpu_cache_usage: of the part of its cache that is in the host's memory, 0 to 1.
+    @ivar kv_tokens: how many tokens its key-value cache holds.
+    @ivar queue_s: that finished requests waited inside it, in all, since it started; C{queue_n}: by how many of these.
+    @ivar prefill_s: the same of the reading of their prompts; C{prefill_n}.
+    @ivar decode_s: and of the making of their answers; C{decode_n}.
     @ivar at: when it was read, in seconds of the caller's clock.
     """
 
@@ -30,6 +36,15 @@ class EngineLoad:
     prompt_tokens: float | None = None
     generation_tokens: float | None = None
     preemptions: float | None = None
+    requests: float | None = None
+    cpu_cache_usage: float | None = None
+    kv_tokens: float | None = None
+    queue_s: float | None = None
+    queue_n: float | None = None
+    prefill_s: float | None = None
+    prefill_n: float | None = None
+    decode_s: float | None = None
+    decode_n: float | None = None
 
 
 def amended(fresh: EngineLoad | None, at: float, figures: Mapping[str, float]) -> EngineLoad:

@@ -14,6 +14,8 @@ class Exchange:
 
     @ivar id: the client's C{x-request-id} where it is fit, else one of ours.
     @ivar model: the name behind what was asked for, once resolved; C{""} before.
+    @ivar profile: the routing profile that was found for it, where it left that to us.
+    @ivar sticky: its client is told where its session is.
     @ivar queued_s: how long it was in the waiting room, in seconds.
     @ivar status: what the client was given, or 499 where it left before.
     @ivar error: an C{error_type} of L{aibrix_twisted.errors}, or C{""}.
@@ -42,6 +44,7 @@ class Exchange:
         "output_tokens",
         "path",
         "policy",
+        "profile",
         "queued_s",
         "reason",
         "replica",
@@ -49,6 +52,7 @@ class Exchange:
         "served",
         "stamps",
         "status",
+        "sticky",
         "stream",
         "trace",
         "tries",
@@ -65,6 +69,8 @@ class Exchange:
         self.model = ""
         self.replica = ""
         self.policy = ""
+        self.profile = ""
+        self.sticky = False
         self.stream = False
         self.attempts = 0
         self.tries: list[AttemptRecord] = []

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from aibrix_twisted.domain.engine_load import EngineLoad
+from aibrix_twisted.domain.engine_trend import EngineTrend
 from aibrix_twisted.domain.health import Health
 from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
 
@@ -21,15 +22,19 @@ class ReplicaLoad:
     @ivar by_model: the same by model, never below 0.
     @ivar leased: leases given since the start.
     @ivar engine: what the engine said last, however long ago.
+    @ivar trend: what its counters did of late.
+    @ivar restarts: how often the engine's counters have begun anew: what it had in its cache is gone.
     """
 
-    __slots__ = ("_leased_then", "_stale_s", "by_model", "engine", "in_flight", "leased")
+    __slots__ = ("_leased_then", "_stale_s", "by_model", "engine", "in_flight", "leased", "restarts", "trend")
 
     def __init__(self) -> None:
         self.in_flight = 0
         self.by_model: dict[str, int] = {}
         self.leased = 0
         self.engine: EngineLoad | None = None
+        self.trend = EngineTrend()
+        self.restarts = 0
         self._stale_s = 0.0
         self._leased_then = 0
 
@@ -39,6 +44,8 @@ class ReplicaLoad:
         @param stale_s: for how long that counts.
         """
         self.engine = engine
+        self.trend.read(engine)
+        self.restarts = self.trend.restarts
         self._stale_s = stale_s
         self._leased_then = self.leased
 

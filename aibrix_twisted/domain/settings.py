@@ -47,10 +47,75 @@ class ReplicaSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ProfileSettings:
+    """C{[model.profiles.NAME]}: how some requests for a model are routed: those whose C{config-profile} names it, or,
+    where that is C{auto}, those that fit its bounds.
+
+    @ivar policy: empty: as without a profile.
+    @ivar prompt_tokens_gte: it is for prompts of so many tokens, of four bytes of text each, or more;
+    @ivar prompt_tokens_lt: and of fewer than this.
+    @ivar max_tokens_gte: and for answers that may have so many or more, as the request says;
+    @ivar max_tokens_lt: and fewer than this.
+    """
+
+    policy: str = ""
+    prompt_tokens_gte: Annotated[int, Ge(0)] | None = None
+    prompt_tokens_lt: Annotated[int, Gt(0)] | None = None
+    max_tokens_gte: Annotated[int, Ge(0)] | None = None
+    max_tokens_lt: Annotated[int, Gt(0)] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SloSettings:
+    """C{[model.slo]}: the objective of the C{slo} policies, in seconds; the first that is above 0 counts, in the order
+    C{tpot} (with C{ttft} added), C{ttft}, C{tpat}, C{e2e}.
+
+    @ivar tpot: for each token of an answer.
+    @ivar ttft: to the first token.
+    @ivar tpat: for each token of prompt and answer together.
+    @ivar e2e: for the whole.
+    """
+
+    tpot: SecondsOrNone = 0.0
+    ttft: SecondsOrNone = 0.0
+    tpat: SecondsOrNone = 0.0
+    e2e: SecondsOrNone = 0.0
+
+
+Figures = tuple[Annotated[float, Ge(0)], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GpuProfileSettings:
+    """C{[[gpu_profile]]}: what replicas can do with a model, as it was measured; for the C{slo} policies.
+
+    @ivar model: whose.
+    @ivar replicas: which: a selector as in C{external-filter}; empty: all.
+    @ivar output_tokens: ascending; a table has a row for each;
+    @ivar prompt_tokens: ascending; and each row a figure for each.
+    @ivar rates: requests a second that one replica does.
+    @ivar e2e: seconds for a whole request.
+    @ivar ttft: to its first token; empty: not known.
+    """
+
+    model: Name
+    replicas: str = ""
+    output_tokens: Annotated[Figures, MinLen(1)]
+    prompt_tokens: Annotated[Figures, MinLen(1)]
+    rates: tuple[Figures, ...]
+    e2e: tuple[Figures, ...]
+    ttft: tuple[Figures, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ModelSettings:
     """C{[[model]]}: what is wanted of one model, whichever replicas serve it.
 
     @ivar policy: empty: the default one.
+    @ivar locked_policy: it is used whatever a request asks for; empty: requests may choose.
+    @ivar profiles: by the names that C{config-profile} calls them.
+    @ivar default_profile: of a request that names none; empty: the one called C{default}, where there is one.
+    @ivar slo: of the C{slo} policies.
     @ivar fallbacks: models that are asked instead, in this order, while no replica of this one can serve.
     @ivar split: model to share; requests for this name are dealt out to those models by their shares.
     @ivar ping: after so many seconds of waiting for a replica, and then as often, a client that asked for a stream is
@@ -60,6 +125,10 @@ class ModelSettings:
     name: Name
     aliases: tuple[Name, ...] = ()
     policy: str = ""
+    locked_policy: str = ""
+    profiles: dict[Name, ProfileSettings] = field(default_factory=dict)
+    default_profile: str = ""
+    slo: SloSettings | None = None
     fallbacks: tuple[Name, ...] = ()
     split: dict[Name, Annotated[float, Gt(0)]] = field(default_factory=dict)
     ping: SecondsOrNone = 0.0
@@ -170,6 +239,36 @@ class QueueSettings:
     max_requests: Annotated[int, Ge(0)] = 1024
     max_bytes: Annotated[int, Ge(0)] = 268435456
     engine_waiting: Annotated[int, Ge(0)] = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrefixCacheSettings:
+    """C{[prefix_cache]}: what replicas are taken to have in their caches, for the policies that go by it.
+
+    @ivar block_bytes: of a prompt's text; from the 1 025th block on they are twice as long, and so on.
+    @ivar blocks: that are remembered for one model, each counted at each replica that has it.
+    @ivar ttl: what was not used for so long is forgotten.
+    @ivar imbalance: C{prefix-cache} looks only at the least loaded where loads differ by more than this.
+    @ivar deviations: and at nobody whose load is above the mean by more than so many standard deviations.
+    @ivar state_file: keeps what is known over a restart; empty: it is forgotten.
+    """
+
+    block_bytes: Annotated[int, Ge(4), Le(65536)] = 128
+    blocks: Annotated[int, Ge(1), Le(100_000_000)] = 200_000
+    ttl: Seconds = 1200.0
+    imbalance: Annotated[float, Ge(0)] = 16.0
+    deviations: Annotated[float, Ge(0)] = 2.0
+    state_file: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FlightRecorderSettings:
+    """C{[flight_recorder]}: what the last decisions of routing were made by, for C{aibrixctl explain}.
+
+    @ivar size: decisions that are kept; 0: none.
+    """
+
+    size: Annotated[int, Ge(0), Le(1_000_000)] = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,12 +413,15 @@ class Settings:
     store: Literal["memory:"] = "memory:"
     replica: tuple[ReplicaSettings, ...] = ()
     model: tuple[ModelSettings, ...] = ()
+    gpu_profile: tuple[GpuProfileSettings, ...] = ()
     timeouts: Timeouts = field(default_factory=Timeouts)
     health: HealthSettings = field(default_factory=HealthSettings)
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     retry: Retry = field(default_factory=Retry)
     hedge: HedgeSettings = field(default_factory=HedgeSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
+    prefix_cache: PrefixCacheSettings = field(default_factory=PrefixCacheSettings)
+    flight_recorder: FlightRecorderSettings = field(default_factory=FlightRecorderSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     admin_auth: AdminAuthSettings = field(default_factory=AdminAuthSettings)

@@ -15,6 +15,7 @@ class Lack(enum.Enum):
     DOWN = "down"  # no replica of the model is up: it pays to wait
     BUSY = "busy"  # all that could be asked have as much as they may: it pays to wait
     SUSPECT = "suspect"  # those that failed may be gone; the next probe will tell
+    UNMATCHED = "unmatched"  # no replica of the model is one that the request would have
     TRIED = "tried"  # all that could be asked were, and failed
 
 

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zope.interface import implementer
-
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.interfaces import IPolicy, Random
-from aibrix_twisted.policy.lot import drawn
+from aibrix_twisted.interfaces import Random
+from aibrix_twisted.policy.ask import Ask
+from aibrix_twisted.policy.choice import Choice
+from aibrix_twisted.policy.least_loaded import least_loaded, loads_of
+from aibrix_twisted.policy.scorer import Scorer
 
 
-@implementer(IPolicy)
-class LeastRequest:
+class LeastRequest(Scorer):
     """Fewest in flight; among equals, by lot, so that an idle fleet is not always entered by the same door.
 
     A request counts from its choice on, before it is sent, so that a burst spreads.
@@ -20,11 +20,13 @@ class LeastRequest:
 
     __slots__ = ()
 
-    def choose(self, candidates: Sequence[Replica], rng: Random) -> Replica:
+    name = "least-request"
+
+    def scores(self, candidates: Sequence[Replica], ask: Ask, now: float) -> Sequence[float]:
+        """Each one's load."""
+        return loads_of(candidates)
+
+    def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice:
         """One of the least loaded."""
-        if len(candidates) == 1:
-            return candidates[0]
-        loads = [replica.load.in_flight / replica.weight for replica in candidates]
-        fewest = min(loads)
-        least = [replica for replica, load in zip(candidates, loads, strict=True) if load == fewest]
-        return least[0] if len(least) == 1 else drawn(least, rng)
+        replica, loads = least_loaded(candidates, rng)
+        return Choice(replica, {"load": loads})

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from zope.interface import implementer
-
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.interfaces import IPolicy, Random
+from aibrix_twisted.interfaces import Random
+from aibrix_twisted.policy.ask import Ask
+from aibrix_twisted.policy.choice import Choice
 from aibrix_twisted.policy.lot import drawn
+from aibrix_twisted.policy.policy import Policy
 
 
-@implementer(IPolicy)
-class Uniform:
+class Uniform(Policy):
     """Each candidate with the chance that its weight gives it."""
 
     __slots__ = ()
 
-    def choose(self, candidates: Sequence[Replica], rng: Random) -> Replica:
+    name = "random"
+
+    def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice:
         """One of them, by lot."""
-        return drawn(candidates, rng)
+        return Choice(drawn(candidates, rng), {})

@@ -29,6 +29,7 @@ from aibrix_twisted.service.config.replicas import key_of
 from aibrix_twisted.service.discovery.discovery import Discovery
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.exchanges import Exchanges
+from aibrix_twisted.service.exchange.prefix_state import keep_state, restore_state
 from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.process.detached import in_detached_thread
@@ -204,6 +205,8 @@ class Gateway(MultiService):
 
     def startService(self) -> None:
         """Listen, ask the replicas, and begin to count time."""
+        restore_state(self.exchanges.chooser, now=self.now, wall=self._wall_clock())
+        self.exchanges.chooser.met(self.fleet)
         self.wheel.start()
         self._auditor.start()
         self._gc_pauses.start()
@@ -223,6 +226,7 @@ class Gateway(MultiService):
 
     async def _stop(self) -> None:
         stopped = super().stopService()
+        keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
         self._auditor.stop()
         self._discovery.stop()
         self.recent.stop()

@@ -43,6 +43,12 @@ _LABEL: Final = re.compile(rb"([A-Za-z_][A-Za-z0-9_]*+)[ \t]*+=[ \t]*+\"((?:[^\"
 #: Where several series differ in nothing else, they are one: said again by another rank, or under another model's name.
 _SAME: Final = frozenset({b"model_name", b"tp_rank", b"pp_rank", b"moe_ep_rank", b"pid"})
 
+#: Where vLLM says how large its cache is: in the labels of a line whose value means nothing.
+_SIZE: Final = b"cache_config_info"
+
+#: Parts of a whole: of several ranks' the fullest counts.
+_SHARES: Final = frozenset({"kv_usage", "cpu_cache_usage"})
+
 #: SGLang says its queues whole, and then once more by priority.
 _PARTS: Final = b"priority"
 
@@ -78,6 +84,15 @@ _DIALECTS: Final[Mapping[str, _Dialect]] = {
         prompt_tokens=b"prompt_tokens",
         generation_tokens=b"generation_tokens",
         preemptions=b"num_preemptions",
+        requests=b"e2e_request_latency_seconds_count",
+        cpu_cache_usage=b"cpu_cache_usage_perc",
+        kv_tokens=b"cache_config_info",
+        queue_s=b"request_queue_time_seconds_sum",
+        queue_n=b"request_queue_time_seconds_count",
+        prefill_s=b"request_prefill_time_seconds_sum",
+        prefill_n=b"request_prefill_time_seconds_count",
+        decode_s=b"request_decode_time_seconds_sum",
+        decode_n=b"request_decode_time_seconds_count",
     ),
     "sglang": _dialect(
         b"sglang:",
@@ -88,6 +103,8 @@ _DIALECTS: Final[Mapping[str, _Dialect]] = {
         prompt_tokens=b"prompt_tokens",
         generation_tokens=b"generation_tokens",
         preemptions=b"num_retracted_requests",
+        requests=b"num_requests",
+        kv_tokens=b"max_total_num_tokens",
     ),
     "trtllm": _dialect(
         b"trtllm_",
@@ -97,6 +114,9 @@ _DIALECTS: Final[Mapping[str, _Dialect]] = {
         prefix_cache_hits=b"prompt_cached_tokens",
         prompt_tokens=b"prompt_tokens",
         generation_tokens=b"generation_tokens",
+        requests=b"e2e_request_latency_seconds_count",
+        queue_s=b"request_queue_time_seconds_sum",
+        queue_n=b"request_queue_time_seconds_count",
     ),
     "llamacpp": _dialect(
         b"llamacpp:",
@@ -139,6 +159,8 @@ def read(engine: str, page: bytes) -> Figures | None:
     if not found:
         return None
     figures: Figures = {}
+    if _SIZE in found:
+        found[_SIZE] = [(said, _tokens_held(said)) for said, _ in found[_SIZE]]
     for figure, names in dialect.names:
         for name in names:
             value = _joined(found.get(name, []), figure)
@@ -178,6 +200,13 @@ def _counted(value: float) -> float | None:
     return value if 0 <= value <= _MOST else None
 
 
+def _tokens_held(said: bytes) -> float | None:
+    """What vLLM's C{cache_config_info} says in its labels: blocks of so many tokens."""
+    labels = dict(_LABEL.findall(said))
+    blocks, tokens = _number(labels.get(b"num_gpu_blocks", b"")), _number(labels.get(b"block_size", b""))
+    return _counted(blocks * tokens) if blocks and tokens else None
+
+
 def _joined(series: list[tuple[bytes, float | None]], figure: str) -> float | None:
     """One value out of what was said under one name."""
     by_rank: dict[frozenset[tuple[bytes, bytes]], float] = {}
@@ -188,7 +217,7 @@ def _joined(series: list[tuple[bytes, float | None]], figure: str) -> float | No
             by_rank[rank] = max(value, by_rank.get(rank, value))
     if not by_rank:
         return None
-    return min(1.0, max(by_rank.values())) if figure == "kv_usage" else sum(by_rank.values())
+    return min(1.0, max(by_rank.values())) if figure in _SHARES else sum(by_rank.values())
 
 
 def _completed(figures: Figures, hits_apart: bool) -> Figures:

@@ -17,6 +17,10 @@ _DECREMENTS = {
     "domain/replica.py:Lease.release": "the lease itself: once, or it raises",
     "domain/waiting_room.py:WaitingRoom._left": "a ticket that was in, and is not there to leave a second time",
     "domain/waiting_room.py:_Line.remove": "the same: a ticket that is not there raises",
+    "domain/prefix_index.py:PrefixIndex._forget_oldest": "blocks that it has just deleted",
+    "domain/prefix_index.py:PrefixIndex._purge": "the same",
+    "policy/prefix_cache_preble.py:_Given.sum": "what has left the window",
+    "service/exchange/flights.py:Flights.add": "blocks of what it has just let go of",
     "service/exchange/run.py:Run.attempt_over": "the one resend is the same attempt",
 }
 

@@ -26,8 +26,8 @@ UNIT = ROOT / "deploy" / "systemd" / "aibrix-gateway.service"
 ROTATION = ROOT / "deploy" / "logrotate" / "aibrix-gateway"
 
 #: A line that is a setting, commented out or not.
-_SETTING = re.compile(r"(?:# )?([a-z_]+ = .+)")
-_COMMENTED = re.compile(r"# ([a-z_]+ = .+)")
+_SETTING = re.compile(r"(?:# )?([a-z0-9_]+ = .+)")
+_COMMENTED = re.compile(r"# ([a-z0-9_]+ = .+)")
 _SECTION = re.compile(r"\[\[?([a-z_]+)\]?\]")
 
 

@@ -47,6 +47,14 @@ class RealPageTests(SynchronousTestCase):
                 "prompt_tokens": 576,
                 "generation_tokens": 22219,
                 "preemptions": 0,
+                "requests": 2,
+                "kv_tokens": 8192 * 128,
+                "queue_s": 6.072899998343928e-05,
+                "queue_n": 2,
+                "prefill_s": 0.032340499000042655,
+                "prefill_n": 2,
+                "decode_s": 0.023587718000044333,
+                "decode_n": 2,
             },
         )
 
@@ -104,7 +112,7 @@ class RealPageTests(SynchronousTestCase):
 
     def test_figures_have_the_names_of_the_load(self) -> None:
         """What is read makes an L{EngineLoad}, and nothing of one is never read."""
-        names = {field.name for field in dataclasses.fields(EngineLoad)} - {"at"}
+        names = {field.name for field in dataclasses.fields(EngineLoad)} - {"at", "cpu_cache_usage"}
         self.assertEqual({name for engine in PAGES for name in read(engine, page(engine)) or {}}, names)
         for engine in PAGES:
             EngineLoad(at=1.0, **read(engine, page(engine)) or {})
@@ -133,6 +141,22 @@ class RealPageTests(SynchronousTestCase):
         for engine in PAGES:
             lines = page(engine).splitlines(keepends=True)
             self.assertEqual(read(engine, b"".join(reversed(lines))), read(engine, page(engine)))
+
+
+class OlderTests(SynchronousTestCase):
+    """What engines said before, or may not say."""
+
+    def test_cache_in_the_hosts_memory(self) -> None:
+        """vLLM had one until its first version: the fullest rank's."""
+        lines = b'vllm:cpu_cache_usage_perc{engine="0"} 0.25\nvllm:cpu_cache_usage_perc{engine="1"} 0.5\n'
+        self.assertEqual(read("vllm", lines), {"cpu_cache_usage": 0.5})
+
+    def test_size_of_the_cache(self) -> None:
+        """Of all ranks; where its blocks were not counted, nobody knows."""
+        line = 'vllm:cache_config_info{block_size="16",engine="%d",num_gpu_blocks="%s"} 1.0\n'
+        self.assertEqual(read("vllm", (line % (0, "100") + line % (1, "100")).encode()), {"kv_tokens": 3200})
+        for blocks in ("None", "", "0", "-5", "nan"):
+            self.assertEqual(read("vllm", (line % (0, blocks)).encode()), {}, blocks)
 
 
 class NameTests(SynchronousTestCase):

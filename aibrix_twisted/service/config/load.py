@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
@@ -11,9 +12,11 @@ from pydantic import TypeAdapter, ValidationError
 from twisted.internet.endpoints import serverFromString
 
 from aibrix_twisted.domain.dns_names import dns_name, name_server
-from aibrix_twisted.domain.settings import DiscoverySettings, ModelSettings, Settings
+from aibrix_twisted.domain.settings import DiscoverySettings, GpuProfileSettings, ModelSettings, Settings
 from aibrix_twisted.domain.traces_url import traces_url
-from aibrix_twisted.policy import POLICIES
+from aibrix_twisted.policy.plan import AUTO
+from aibrix_twisted.policy.selector import BadSelector, selector_of
+from aibrix_twisted.policy.strategy import BadStrategy, strategy_of
 from aibrix_twisted.service.config.locate import Lines, dotted
 from aibrix_twisted.service.config.locate import Path as Place
 from aibrix_twisted.service.config.replicas import (
@@ -83,6 +86,8 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, replica in enumerate(settings.replica):
         yield from replica_faults(("replica", index), replica, names)
     yield from _model_faults(settings.model)
+    for index, profile in enumerate(settings.gpu_profile):
+        yield from _gpu_profile_faults(("gpu_profile", index), profile)
     yield from _discovery_faults(settings.discovery)
     yield from key_faults(("admin_auth", "token_file"), settings.admin_auth.token_file)
     yield from _tracing_fault(settings.tracing.endpoint)
@@ -98,8 +103,47 @@ def _endpoint_fault(place: Place, endpoint: str) -> Iterator[tuple[Place, str]]:
 
 
 def _policy_fault(place: Place, policy: str) -> Iterator[tuple[Place, str]]:
-    if policy not in POLICIES:
-        yield place, f"found {policy!r}, expected one of {', '.join(sorted(POLICIES))}"
+    try:
+        strategy_of(policy)
+    except BadStrategy as error:
+        yield place, f"found {policy!r}, {error.fault}"
+
+
+def _routing_faults(place: Place, model: ModelSettings) -> Iterator[tuple[Place, str]]:
+    for key, policy in (("policy", model.policy), ("locked_policy", model.locked_policy)):
+        if policy:
+            yield from _policy_fault((*place, key), policy)
+    for name, profile in model.profiles.items():
+        if name.lower() == AUTO:
+            yield (
+                (*place, "profiles", name),
+                "found a profile of that name, expected another: it stands for all of them",
+            )
+        if profile.policy:
+            yield from _policy_fault((*place, "profiles", name, "policy"), profile.policy)
+    if model.default_profile and model.default_profile not in model.profiles:
+        has = ", ".join(sorted(model.profiles)) or "none"
+        yield (*place, "default_profile"), f"found {model.default_profile!r}, expected one of the profiles: {has}"
+    slo = model.slo
+    if slo is not None and not (slo.tpot or slo.ttft or slo.tpat or slo.e2e):
+        yield (*place, "slo"), "found no objective, expected one of tpot, ttft, tpat, e2e above 0"
+
+
+def _gpu_profile_faults(place: Place, profile: GpuProfileSettings) -> Iterator[tuple[Place, str]]:
+    if profile.replicas:
+        try:
+            selector_of(profile.replicas)
+        except BadSelector as error:
+            yield (*place, "replicas"), str(error)
+    for key in ("output_tokens", "prompt_tokens"):
+        tokens = getattr(profile, key)
+        if any(here >= there for here, there in itertools.pairwise(tokens)) or not tokens[0]:
+            yield (*place, key), "found them in another order, expected numbers above 0, ascending"
+    rows, columns = len(profile.output_tokens), len(profile.prompt_tokens)
+    for key in ("rates", "e2e", "ttft"):
+        table = getattr(profile, key)
+        if (table or key != "ttft") and (len(table) != rows or any(len(row) != columns for row in table)):
+            yield (*place, key), f"found another shape, expected {rows} rows of {columns} numbers"
 
 
 def _tracing_fault(endpoint: str) -> Iterator[tuple[Place, str]]:
@@ -139,8 +183,7 @@ def _model_faults(models: Sequence[ModelSettings]) -> Iterator[tuple[Place, str]
         if model.name in seen:
             yield ("model", index, "name"), f"found {model.name!r} a second time, expected one table a model"
         seen.add(model.name)
-        if model.policy:
-            yield from _policy_fault(("model", index, "policy"), model.policy)
+        yield from _routing_faults(("model", index), model)
         for alias in model.aliases:
             taken = aliases.setdefault(alias, model.name)
             if taken != model.name:

@@ -19,6 +19,7 @@ from aibrix_twisted.domain.settings import Timeouts
 from aibrix_twisted.interfaces import IBodyConsumer, Payload
 from aibrix_twisted.policy.retry import DECLINED, Progress
 from aibrix_twisted.service.exchange.answers import Answer
+from aibrix_twisted.service.exchange.given import Given
 from aibrix_twisted.service.upstream.connect import Connecting
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
@@ -61,6 +62,7 @@ class Attempt:
     @ivar heard: when something of the body last came, by the wheel; C{None} before.
     @ivar fault: what went wrong, for people.
     @ivar defect: it was the gateway that broke it, by a defect.
+    @ivar given: of a policy that wants to know what becomes of it.
     """
 
     __slots__ = (
@@ -78,6 +80,7 @@ class Attempt:
         "defect",
         "edited",
         "fault",
+        "given",
         "health",
         "heard",
         "lease",
@@ -126,6 +129,7 @@ class Attempt:
         self.heard: float | None = None
         self.fault = ""
         self.defect = False
+        self.given: Given | None = None
         self._given_up = False
 
     # -- sending ---------------------------------------------------------------------------------------------

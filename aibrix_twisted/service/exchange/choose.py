@@ -2,72 +2,210 @@
 
 from __future__ import annotations
 
+from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping, Sequence
+from typing import Final
 
+from twisted.logger import Logger
+
+from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.gpu_profile import GpuProfile
+from aibrix_twisted.domain.prefix_index import PrefixIndex
+from aibrix_twisted.domain.prompt import BYTES_A_TOKEN, Prompt, prompt_of
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.errors import UnknownPolicy
-from aibrix_twisted.interfaces import IPolicy, Random
-from aibrix_twisted.policy import POLICIES
+from aibrix_twisted.domain.settings import GpuProfileSettings, Settings
+from aibrix_twisted.errors import InvalidFilter, UnknownPolicy, UnknownProfile
+from aibrix_twisted.interfaces import Random
+from aibrix_twisted.policy import POLICIES, plan
+from aibrix_twisted.policy.ask import NOTHING_ASKED, Ask, Needs
+from aibrix_twisted.policy.blend import Blend
 from aibrix_twisted.policy.candidates import Lack, Tried, candidates
+from aibrix_twisted.policy.choice import Fallback
+from aibrix_twisted.policy.means import Means
+from aibrix_twisted.policy.plan import Plan, Planner, Size, Wishes
+from aibrix_twisted.policy.policy import Policy
+from aibrix_twisted.policy.scorer import Scorer
+from aibrix_twisted.policy.selector import BadSelector, Selector, selector_of
+from aibrix_twisted.policy.strategy import BadStrategy, Strategy
+from aibrix_twisted.service.exchange.flights import Flight, Flights
+from aibrix_twisted.wire.openai import Asked
+from aibrix_twisted.wire.prompt_text import PromptText, prompt_text
+
+_log = Logger()
 
 _NONE_TRIED: Tried = {}
 
+Fields = Mapping[bytes, bytes]
+
+#: A session's key may be so long, in bytes; a longer one is none, as in AIBrix.
+MAX_SESSION_KEY: Final = 256
+
+#: Blends of policies that are kept made; requests may ask for ever new ones.
+_MAX_BLENDS: Final = 256
+
+#: AIBrix's name for a request whose routing is at fault.
+_ROUTING_AT_FAULT: Final = ((b"x-error-routing", b"true"),)
+
+
+class Routing:
+    """How an exchange is routed: the same for each of its attempts, and for each exchange that wants nothing special.
+
+    @ivar plan: who decides.
+    @ivar ask: what the policy may know.
+    """
+
+    __slots__ = ("ask", "plan")
+
+    def __init__(self, plan: Plan, ask: Ask) -> None:
+        self.plan = plan
+        self.ask = ask
+
 
 class Chooser:
-    """Policies by model: C{routing-strategy} of the request, else the model's own, else the default.
+    """Policies by model, each with objects of its own, made when first needed, for some remember; what they remember
+    outlives a reload.
 
-    Each model has its own policy objects, made when first needed, for some remember.
+    @ivar flights: what was decided.
+    @ivar settings: those that hold now.
+    @ivar indexes: which replicas have seen which prompts, by model.
+    @ivar counted: prompt tokens that engines had counted when the gateway last stopped, by replicas that have not been
+        seen since.
     """
 
     def __init__(
         self,
-        default: str,
-        by_model: Mapping[str, str],
+        settings: Settings,
         rng: Random,
         seconds: Callable[[], float],
-        engine_waiting: int = 0,
+        fell_back: Callable[[Fallback], None] = lambda fallback: None,
     ) -> None:
         """
-        @param engine_waiting: see L{Replica.has_room}.
+        @param fell_back: told whenever a policy had to do without what it goes by.
         """
-        self._default = default
-        self._by_model = by_model
         self._rng = rng
         self._seconds = seconds
-        self._engine_waiting = engine_waiting
-        self._made: dict[tuple[str, str], IPolicy] = {}
+        self._fell_back = fell_back
+        self._warned: set[tuple[str, Fallback]] = set()
+        self.settings = settings
+        self._plain: dict[str, Routing] = {}
+        self._made: dict[tuple[str, str], Policy] = {}
+        self._blends: dict[tuple[str, str], Policy] = {}
+        self.indexes: dict[str, PrefixIndex] = {}
+        self.counted: dict[str, float] = {}
+        self.flights = Flights(settings.flight_recorder.size)
+        self.configure(settings)
 
-    def policy_for(self, model: str, header: bytes | None) -> str:
-        """The name of the policy that applies.
+    def configure(self, settings: Settings) -> None:
+        """Take these settings."""
+        before, self.settings = self.settings, settings
+        prefix = settings.prefix_cache
+        self._planner = Planner(settings.policy, settings.model)
+        self._plain.clear()
+        self._engine_waiting = settings.queue.engine_waiting
+        self._slos = {model.name: model.slo for model in settings.model}
+        self._profiles = [_profile_of(wanted) for wanted in settings.gpu_profile]
+        self.flights.configure(settings.flight_recorder.size)
+        if prefix.block_bytes != before.prefix_cache.block_bytes:
+            self.indexes.clear()
+        for index in self.indexes.values():
+            index.configure(prefix.blocks, prefix.ttl)
+        slos = {model.name: model.slo for model in before.model}
+        if (prefix, self._slos, settings.gpu_profile) != (before.prefix_cache, slos, before.gpu_profile):
+            self._made.clear()
+            self._blends.clear()
 
-        @raise UnknownPolicy: the header names none.
+    def met(self, fleet: Fleet) -> None:
+        """These are there: an engine that has counted less than when the gateway last stopped has begun anew."""
+        for replica in fleet.replicas:
+            tokens = self.counted.pop(replica.name, None)
+            if tokens is not None:
+                replica.load.trend.counted_before(tokens)
+
+    # -- who decides -----------------------------------------------------------------------------------------
+
+    def routing(self, model: str, fields: Fields, asked: Asked, body: bytes) -> Routing:
+        """Who decides, and what they may know.
+
+        @raise aibrix_twisted.errors.ClientError: what the request wants of its routing is not to be had.
         """
-        if header is None:
-            return self._by_model.get(model, self._default)
-        name = header.decode("latin-1")
-        if name not in POLICIES:
-            raise UnknownPolicy(
-                f"incorrect routing strategy {name!r}: expected one of {', '.join(sorted(POLICIES))}",
-                param="routing-strategy",
-                headers=((b"x-error-routing", b"true"),),
-            )
-        return name
+        wishes = _wishes_of(fields)
+        plain = self._plain.get(model)
+        if wishes is None and plain is not None:
+            return plain  # the usual case
+        text: PromptText | None = None
 
-    def choose(self, name: str, model: str, fleet: Fleet, tried: Tried) -> Replica | Lack:
-        """One of the model's replicas, or why there is none."""
-        found = self.candidates(model, fleet, tried)
+        def prompt_bytes() -> PromptText:
+            nonlocal text
+            if text is None:
+                text = prompt_text(asked.route.dialect, body)
+            return text
+
+        size = Size(lambda: -(-len(prompt_bytes().text) // BYTES_A_TOKEN), asked.max_tokens)
+        planned = self._planner.usual(model) if wishes is None else self._planned(model, wishes, size)
+        policy = self._policy(model, planned.strategy)
+        if policy.needs is Needs.NOTHING:
+            routing = Routing(planned, NOTHING_ASKED)
+            if wishes is None:
+                self._plain[model] = routing
+            return routing
+        prompt = self._prompt(prompt_bytes()) if policy.needs is Needs.PROMPT else Prompt(0)
+        return Routing(planned, self._ask(prompt, fields, asked))
+
+    def _planned(self, model: str, wishes: Wishes, size: Size) -> Plan:
+        try:
+            return self._planner.plan(model, wishes, size)
+        except BadStrategy as error:
+            raise UnknownPolicy(str(error), param="routing-strategy", headers=_ROUTING_AT_FAULT) from None
+        except plan.UnknownProfile as error:
+            raise UnknownProfile(str(error), param="config-profile", headers=_ROUTING_AT_FAULT) from None
+        except BadSelector as error:
+            raise InvalidFilter(
+                f"external-filter: {error}", param="external-filter", headers=_ROUTING_AT_FAULT
+            ) from None
+
+    def _prompt(self, said: PromptText) -> Prompt:
+        return prompt_of(said.text, self.settings.prefix_cache.block_bytes, scope=said.scope)
+
+    def _ask(self, prompt: Prompt, fields: Fields, asked: Asked) -> Ask:
+        key = fields.get(b"x-aibrix-session-key", b"")
+        user = fields.get(b"user", b"") if self.settings.auth.trust_user_header else b""
+        return Ask(
+            prompt,
+            asked.stream,
+            asked.max_tokens,
+            user.decode("latin-1"),
+            session_of(fields.get(b"x-session-id", b"")),
+            key if len(key) <= MAX_SESSION_KEY else b"",
+        )
+
+    # -- the decision ----------------------------------------------------------------------------------------
+
+    def choose(self, exchange: Exchange, routing: Routing, model: str, fleet: Fleet, tried: Tried) -> Flight | Lack:
+        """One of the model's replicas, or why there is none.  It is recorded."""
+        flight = self.decide(exchange, routing, model, fleet, tried)
+        if isinstance(flight, Flight):
+            for fallback in flight.choice.fallbacks:
+                self._note(model, fallback)
+            self.flights.add(flight)
+        return flight
+
+    def decide(self, exchange: Exchange, routing: Routing, model: str, fleet: Fleet, tried: Tried) -> Flight | Lack:
+        """The same, and nothing is changed or recorded."""
+        planned, now = routing.plan, self._seconds()
+        found = self.candidates(model, fleet, tried, planned.selector)
         if isinstance(found, Lack):
             return found
-        policy = self._made.get((model, name))
-        if policy is None:
-            policy = self._made[model, name] = POLICIES[name]()
-        chosen: Replica = policy.choose(found, self._rng)
-        return chosen
+        policy = self._policy(model, planned.strategy)
+        choice = policy.choose(found, routing.ask, now, self._rng)
+        if choice is None:
+            return Lack.BUSY
+        return Flight(exchange, model, policy, routing.ask, now, found, choice)
 
-    def free(self, model: str, fleet: Fleet, tried: Tried) -> Replica | None:
+    def free(self, model: str, fleet: Fleet, tried: Tried, selector: Selector | None = None) -> Replica | None:
         """One that has nothing to do, and nothing against it."""
-        found = self.candidates(model, fleet, tried)
+        found = self.candidates(model, fleet, tried, selector)
         if isinstance(found, Lack):
             return None
         now = self._seconds()
@@ -81,7 +219,93 @@ class Chooser:
         """Whether a request for the model, or for what stands in for it, would find a replica now."""
         return any(not isinstance(self.candidates(name, fleet), Lack) for name in (model, *fleet.fallbacks(model)))
 
-    def candidates(self, model: str, fleet: Fleet, tried: Tried = _NONE_TRIED) -> Sequence[Replica] | Lack:
+    def candidates(
+        self, model: str, fleet: Fleet, tried: Tried = _NONE_TRIED, selector: Selector | None = None
+    ) -> Sequence[Replica] | Lack:
         """Those among which the policy chooses."""
         replicas = fleet.by_model.get(model, ())
+        if selector is not None:
+            picked = tuple(replica for replica in replicas if selector.picks(replica))
+            if replicas and not picked:
+                return Lack.UNMATCHED
+            replicas = picked
         return candidates(replicas, tried, self._seconds(), self._rng, engine_waiting=self._engine_waiting)
+
+    # -- policies --------------------------------------------------------------------------------------------
+
+    def _policy(self, model: str, strategy: Strategy) -> Policy:
+        """The object that decides for the model."""
+        key = model, strategy.said
+        policy = self._made.get(key) or self._blends.get(key)
+        if policy is not None:
+            return policy
+        parts = [(self._single(model, part.name), part.weight) for part in strategy.parts]
+        if len(parts) == 1:
+            return parts[0][0]
+        if len(self._blends) >= _MAX_BLENDS:
+            self._blends.clear()
+        scorers = [(policy, weight) for policy, weight in parts if isinstance(policy, Scorer)]
+        made = self._blends[key] = Blend(strategy.said, scorers)
+        return made
+
+    def _single(self, model: str, name: str) -> Policy:
+        policy = self._made.get((model, name))
+        if policy is None:
+            profiles = [(selector, profile) for of, selector, profile in self._profiles if of == model]
+
+            def profile_of(replica: Replica) -> GpuProfile | None:
+                return next((profile for selector, profile in profiles if selector.picks(replica)), None)
+
+            means = Means(self.index(model), self.settings.prefix_cache, self._slos.get(model), profile_of)
+            policy = self._made[model, name] = POLICIES[name](means)
+        return policy
+
+    def index(self, model: str) -> PrefixIndex:
+        """The model's, made when it is first needed."""
+        index = self.indexes.get(model)
+        if index is None:
+            prefix = self.settings.prefix_cache
+            index = self.indexes[model] = PrefixIndex(prefix.blocks, prefix.ttl)
+        return index
+
+    def _note(self, model: str, fallback: Fallback) -> None:
+        """Count it; the first time, say it."""
+        self._fell_back(fallback)
+        if (model, fallback) not in self._warned:
+            self._warned.add((model, fallback))
+            _log.warn(
+                "policy {policy} for the model {model} decides without what it goes by: {reason}",
+                policy=fallback.policy,
+                model=model,
+                reason=fallback.reason,
+            )
+
+
+def session_of(said: bytes) -> str:
+    """The replica that an C{x-session-id} names; empty where it names none.  Who made one up is treated like who has
+    none.
+    """
+    if not said or len(said) > 512:
+        return ""
+    try:
+        return b64decode(said, validate=True).decode()
+    except (NotBase64, UnicodeDecodeError):
+        return ""
+
+
+def _wishes_of(fields: Fields) -> Wishes | None:
+    """What the request wants; C{None}: nothing, as is usual."""
+    strategy, profile = fields.get(b"routing-strategy"), fields.get(b"config-profile")
+    filter = fields.get(b"external-filter")
+    if strategy is None and profile is None and filter is None:
+        return None
+    said = (b"" if value is None else value for value in (strategy, profile, filter))
+    return Wishes(*(value.decode("latin-1").strip() for value in said))
+
+
+def _profile_of(wanted: GpuProfileSettings) -> tuple[str, Selector, GpuProfile]:
+    profile = GpuProfile(wanted.output_tokens, wanted.prompt_tokens, wanted.rates, wanted.e2e, wanted.ttft)
+    return wanted.model, selector_of(wanted.replicas) if wanted.replicas else _EVERYONE, profile
+
+
+_EVERYONE: Final = Selector("", ())

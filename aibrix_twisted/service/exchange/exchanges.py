@@ -96,6 +96,7 @@ class Exchanges:
         self.suspect: Callable[[Replica], None] = _nobody_probes
         self.hedges: Hedges | None = None
         self.waiting = Waiting(reactor, self, settings.queue)
+        self.chooser = Chooser(settings, rng, self.seconds, metrics.fell_back)
         self._boot_id = boot_id
         self._made = 0
         self._max_connections = max_connections
@@ -110,8 +111,7 @@ class Exchanges:
         """Take these settings for exchanges that begin from now on."""
         self.settings = settings
         self.budget = RetryBudget(settings.retry.budget)
-        policies = {model.name: model.policy for model in settings.model if model.policy}
-        self.chooser = Chooser(settings.policy, policies, self.rng, self.seconds, settings.queue.engine_waiting)
+        self.chooser.configure(settings)
         self.waiting.configure(settings.queue)
         if not settings.hedge.enabled:
             self.hedges = None
@@ -123,6 +123,8 @@ class Exchanges:
     def fleet_is(self, fleet: Fleet, catalogue: Catalogue) -> None:
         """Take this fleet for exchanges that begin from now on, or that wait."""
         self.fleet, self.catalogue = fleet, catalogue
+        if self.chooser.counted:
+            self.chooser.met(fleet)
         self.waiting.stir()
 
     # -- from clients' connections ---------------------------------------------------------------------------

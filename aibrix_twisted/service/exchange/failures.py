@@ -71,6 +71,9 @@ def lack_of(lack: Lack, model: str, waited_s: float) -> GatewayError:
     if lack is Lack.DOWN:
         header = (b"x-error-no-model-backends", visible(model))
         return NoReplica(f"no replica of the model {model!r} is up{after}", headers=(header, *_LATER))
+    if lack is Lack.UNMATCHED:
+        header = (b"x-error-no-model-backends", visible(model))
+        return NoReplica(f"no replica of the model {model!r} is one that external-filter picks", headers=(header,))
     return NoReplica(f"no replica of the model {model!r} is left to try", headers=_LATER)
 
 

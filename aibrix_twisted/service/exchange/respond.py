@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterable
 from typing import Final
 
@@ -27,6 +28,10 @@ def reply_headers(exchange: Exchange, head: ResponseHead, *, streamed: bool) -> 
         exchange.policy.encode(),
     )
     lines += server_timing(exchange)
+    if exchange.sticky:
+        lines += b"x-session-id: %b\r\n" % b64encode(exchange.replica.encode())
+    if exchange.profile:
+        lines += b"x-aibrix-config-profile: %b\r\n" % exchange.profile.encode()
     if exchange.edited:
         lines += b"x-aibrix-edited: %b\r\n" % ",".join(exchange.edited).encode()
     if streamed:

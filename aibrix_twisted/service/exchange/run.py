@@ -7,7 +7,8 @@ soon, the exchange waits; everything else leads to C{_conclude} or C{refuse}, on
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
 
@@ -17,13 +18,16 @@ from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.waiting_room import Priority
 from aibrix_twisted.errors import DEFECT, ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
-from aibrix_twisted.policy.candidates import Lack
+from aibrix_twisted.policy.candidates import Lack, Tried
 from aibrix_twisted.policy.retry import DECLINED, Again, Progress, again, backoff_s
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange import admit, dispatch
 from aibrix_twisted.service.exchange.answers import Answer, answer_for
 from aibrix_twisted.service.exchange.attempt import Attempt
+from aibrix_twisted.service.exchange.choose import Routing
 from aibrix_twisted.service.exchange.failures import error_event_of, error_of, lack_of, queue_full, reported
+from aibrix_twisted.service.exchange.flights import Flight
+from aibrix_twisted.service.exchange.given import Given
 from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.respond import reply_headers, send_error
 from aibrix_twisted.service.exchange.settle import settle_attempt, settle_exchange
@@ -37,6 +41,10 @@ if TYPE_CHECKING:
     from aibrix_twisted.service.exchange.exchanges import Exchanges
 
 _log = Logger()
+
+
+#: What a model's replicas lack that those of a fallback may not.
+_ELSEWHERE: Final = frozenset({Lack.DOWN, Lack.TRIED, Lack.UNMATCHED})
 
 
 class Run:
@@ -65,6 +73,7 @@ class Run:
         "_resumed",
         "_rival",
         "_route",
+        "_routing",
         "_settings",
         "_slot",
         "_total_s",
@@ -84,6 +93,7 @@ class Run:
         self._attempt: Attempt | None = None
         self._rival: Attempt | None = None
         self._body = b""
+        self._routing: Routing | None = None
         self._lot = 0.0
         self._priority = Priority.NORMAL
         self._ready = 0.0
@@ -130,13 +140,20 @@ class Run:
     def _resolve(self) -> None:
         """Which model is it?  Left open while some replica has not said yet what it serves.
 
-        @raise GatewayError: none that there is; or the policy that is asked for is none.
+        @raise GatewayError: none that there is; or what is asked of its routing is not to be had.
         """
         exchange = self.exchange
         model = admit.model_of(self._asked, self._fleet, self._lot)
         if model is not None:
-            exchange.policy = self._exchanges.chooser.policy_for(model, self._head.fields.get(b"routing-strategy"))
+            self._routing = routing = self._exchanges.chooser.routing(model, self._head.fields, self._asked, self._body)
+            plan = routing.plan
+            exchange.policy, exchange.profile, exchange.sticky = plan.strategy.said, plan.profile, plan.strategy.sticky
             exchange.model = model
+
+    def _candidates(self, tried: Tried) -> Sequence[Replica] | Lack:
+        """Who may be asked now."""
+        selector = self._routing.plan.selector if self._routing is not None else None
+        return self._exchanges.chooser.candidates(self.exchange.model, self._fleet, tried, selector)
 
     # -- choose, dispatch ------------------------------------------------------------------------------------
 
@@ -144,27 +161,30 @@ class Run:
         """Try a replica, wait for one, or say why not."""
         exchange = self.exchange
         self._ready = self._exchanges.seconds()
-        if not exchange.model:
+        routing = self._routing
+        if routing is None:
             self._wait(Lack.DOWN)  # some replica has yet to say what it serves
             return
         chooser = self._exchanges.chooser
-        found = chooser.choose(exchange.policy, exchange.model, self._fleet, self._tried)
-        if found is Lack.DOWN or found is Lack.TRIED:
+        found = chooser.choose(exchange, routing, exchange.model, self._fleet, self._tried)
+        if found in _ELSEWHERE:
             for model in self._fleet.fallbacks(exchange.model):
-                other = chooser.choose(exchange.policy, model, self._fleet, self._tried)
-                if isinstance(other, Replica):
+                other = chooser.choose(exchange, routing, model, self._fleet, self._tried)
+                if isinstance(other, Flight):
                     exchange.model, found = model, other
                     break
-        if isinstance(found, Replica):
-            self._tried[found] = found.health.rises
+        if isinstance(found, Flight):
+            replica = found.choice.replica
+            self._tried[replica] = replica.health.rises
             kind = Kind.RETRY if exchange.attempts else Kind.FIRST
-            self._dispatch(found, kind, reuse=not self._asked.stateful)
-        elif found is Lack.TRIED:
+            given = Given(found, self._ready) if found.policy.learns else None
+            self._dispatch(replica, kind, given, reuse=not self._asked.stateful)
+        elif found is Lack.TRIED or found is Lack.UNMATCHED:
             self._give_up(found)
         else:
             self._wait(found)
 
-    def _dispatch(self, replica: Replica, kind: Kind, *, reuse: bool) -> None:
+    def _dispatch(self, replica: Replica, kind: Kind, given: Given | None = None, *, reuse: bool) -> None:
         """Send the request; beside an attempt that is under way, as its rival."""
         exchanges, exchange = self._exchanges, self.exchange
         exchange.replica = replica.name
@@ -186,7 +206,7 @@ class Run:
             seconds=exchanges.seconds,
             late=exchanges.late,
         )
-        attempt.edited, attempt.withhold_usage = edited, withhold
+        attempt.edited, attempt.withhold_usage, attempt.given = edited, withhold, given
         if self._attempt is None:
             self._attempt = attempt
         else:
@@ -215,7 +235,7 @@ class Run:
 
     def _get_in_line(self) -> None:
         """Others wait for the same.  What they wait for is what this one waits for."""
-        found = self._exchanges.chooser.candidates(self.exchange.model, self._fleet)
+        found = self._candidates({})
         if isinstance(found, Lack):
             self._wait(found)
         else:
@@ -264,7 +284,7 @@ class Run:
     ) -> None:
         """The client gets the first of it: from here on it cannot be had from elsewhere."""
         exchange, reply = self.exchange, self._reply
-        exchange.stamps.first_byte = self._exchanges.seconds()
+        exchange.stamps.first_byte = now = self._exchanges.seconds()
         self._delivered = True
         self._body = b""
         attempt = self._attempt
@@ -272,6 +292,8 @@ class Run:
             attempt = self._rival
         if attempt is not None:  # else it is over, and was gathered whole
             self._won(attempt)
+            if streamed and attempt.given is not None:
+                attempt.given.answered(now)
             exchange.served = attempt.record
             exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         if not reply.begun:
@@ -320,6 +342,7 @@ class Run:
             )
         if self._rival is not None and decision is Again.NO and ending.framed_whole:
             self._won(attempt)  # it is an answer, whatever it says
+        given = attempt.given
         settle_attempt(attempt, ending, exchanges)
         if attempt is self._rival:
             self._rival = None
@@ -333,7 +356,8 @@ class Run:
         if decision is Again.RESEND and self._settings.retry.resend_reused:
             self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
             self._ready = exchanges.seconds()
-            self._dispatch(attempt.replica, Kind.RESEND, reuse=False)
+            given = Given(given.flight, self._ready) if given is not None else None
+            self._dispatch(attempt.replica, Kind.RESEND, given, reuse=False)
         elif decision is Again.NO or not self._may_retry(decision):
             self._conclude(attempt, ending, progress)
         else:
@@ -352,7 +376,7 @@ class Run:
     def _try_again(self, decision: Again) -> None:
         """At once where nothing was sent, or where nobody is left to be spared; else after a while."""
         exchanges, exchange, retry = self._exchanges, self.exchange, self._settings.retry
-        left = exchanges.chooser.candidates(exchange.model, self._fleet, self._tried)
+        left = self._candidates(self._tried)
         if decision is Again.ELSEWHERE or not retry.backoff or isinstance(left, Lack):
             self._choose()
         else:
@@ -478,7 +502,7 @@ class Run:
 
     def _may_move(self) -> bool:
         """Another replica could have it instead."""
-        found = self._exchanges.chooser.candidates(self.exchange.model, self._fleet, self._tried)
+        found = self._candidates(self._tried)
         return not (self._asked.stateful or self._gone or self._delivered or isinstance(found, Lack))
 
     def _hedge(self, now: float, attempt: Attempt, hedges: Hedges) -> None:
@@ -487,7 +511,8 @@ class Run:
         surely = now - self._exchanges.wheel.tick_s  # by so much it may have been sent later than it says
         if asked.stateful or not asked.stream or not hedges.is_late(exchange.model, exchange.bytes_in, attempt, surely):
             return
-        replica = self._exchanges.chooser.free(exchange.model, self._fleet, self._tried)
+        selector = self._routing.plan.selector if self._routing is not None else None
+        replica = self._exchanges.chooser.free(exchange.model, self._fleet, self._tried, selector)
         if replica is not None and hedges.take(now):
             self._tried[replica] = replica.health.rises
             self._ready = self._exchanges.seconds()

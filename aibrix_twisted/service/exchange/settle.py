@@ -28,6 +28,9 @@ def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> No
         replica.seen_done = True
     if attempt.fault and not attempt.defect:
         replica.last_error = attempt.fault
+    given, attempt.given = attempt.given, None
+    if given is not None:
+        given.ended(attempt, exchanges.seconds())
     record = attempt.record
     record.outcome, record.fault = ending.outcome, attempt.fault
     record.beats.tell()

@@ -170,6 +170,9 @@ REPAIRS: Final = _declared(
     "States of the gateway that disagreed and were put right, each a defect: see the log.",
     "kind",
 )
+POLICY_FALLBACKS: Final = _declared(
+    "counter", "policy_fallbacks", "Decisions without what the policy goes by, by what was missing.", "policy", "reason"
+)
 LATE_EVENTS: Final = _declared(
     "counter", "late_events", "What came for a response that had ended, and changed nothing.", "event"
 )

@@ -8,6 +8,8 @@ from typing import Final
 from aibrix_twisted import errors
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.timing import OWN
+from aibrix_twisted.policy import POLICIES
+from aibrix_twisted.policy.choice import Missing
 from aibrix_twisted.service.telemetry.families import Family
 from aibrix_twisted.service.telemetry.gc_pauses import GENERATIONS
 from aibrix_twisted.service.telemetry.genai import OPERATIONS, PROVIDER, TOKEN_TYPES
@@ -33,6 +35,8 @@ _OF_ALL: Final[dict[str, tuple[str, ...]]] = {
     "error_type": ERROR_TYPES,
     "phase": (*OWN, "total"),
     "event": ("head", "body", "end"),
+    "policy": tuple(POLICIES),
+    "reason": tuple(Missing),
     "gen_ai_operation_name": tuple(dict.fromkeys(OPERATIONS.get(route, route) for route in _ROUTES)),
     "gen_ai_provider_name": (PROVIDER,),
     "gen_ai_token_type": TOKEN_TYPES,

@@ -9,6 +9,7 @@ from typing import Final
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.timing import OWN, PHASES, Gaps, phases
+from aibrix_twisted.policy.choice import Fallback
 from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
 from aibrix_twisted.service.telemetry.genai import GenaiMeters
 from aibrix_twisted.service.telemetry.histogram import Histogram
@@ -87,6 +88,7 @@ class Metrics:
         self.attempts: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.genai: GenaiMeters | None = None
         self.reloads: defaultdict[tuple[str], int] = defaultdict(int)
+        self.policy_fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.hedges = {"won": 0, "lost": 0}
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.access_log_dropped = 0
@@ -100,6 +102,10 @@ class Metrics:
         """Whether there are OpenTelemetry's names, too.  They begin at zero when they are turned on."""
         self.settle()
         self.genai = (self.genai or GenaiMeters()) if genai else None
+
+    def fell_back(self, fallback: Fallback) -> None:
+        """A policy had to do without what it goes by."""
+        self.policy_fallbacks[fallback] += 1
 
     def gaps_of(self, model: str, replica: str) -> Gaps:
         """Where the gaps of a stream are counted."""

@@ -11,6 +11,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.service.config.load import ConfigError, Source, key_of
 
+#: A profile without its tables.
+GPU = '[[gpu_profile]]\nmodel = "m"\noutput_tokens = [1.0, 2.0]\nprompt_tokens = [9.0]\n'
+
 
 class LoadTests(SynchronousTestCase):
     """From TOML and flags."""
@@ -78,7 +81,7 @@ class LoadTests(SynchronousTestCase):
             ('store = "redis://x"', "gateway.toml:1: store: found \"redis://x\", expected one of 'memory:'"),
             (
                 'policy = "best"',
-                "gateway.toml:1: policy: found 'best', expected one of least-request, random, round-robin",
+                "gateway.toml:1: policy: found 'best', expected one of auto, cache-aware, consistent-hash,",
             ),
             ("[[replica]]\nname = 'x'", "gateway.toml:1: replica[0].url: found nothing, expected a value"),
             ('[[replica]]\nurl = "https://a"', "gateway.toml:2: replica[0].url: found 'https://a', expected http://"),
@@ -108,6 +111,39 @@ class LoadTests(SynchronousTestCase):
                 "gateway.toml:3: model[0].aliases: found 'm', which is the name of a model",
             ),
             ('[[model]]\nname = "m"\npolicy = "x"', "gateway.toml:3: model[0].policy: found 'x', expected one of"),
+            (
+                'policy = "least-request:x"',
+                "gateway.toml:1: policy: found 'least-request:x', least-request: weight 'x': expected a whole number",
+            ),
+            (
+                '[[model]]\nname = "m"\nlocked_policy = "random,throughput"',
+                "gateway.toml:3: model[0].locked_policy: found 'random,throughput', random gives no scores",
+            ),
+            (
+                '[[model]]\nname = "m"\n[model.profiles.x]\npolicy = "y"',
+                "gateway.toml:4: model[0].profiles.x.policy: found 'y', expected one of",
+            ),
+            (
+                '[[model]]\nname = "m"\ndefault_profile = "y"\n[model.profiles.x]\npolicy = "random"',
+                "gateway.toml:3: model[0].default_profile: found 'y', expected one of the profiles: x",
+            ),
+            (
+                '[[model]]\nname = "m"\n[model.profiles.Auto]\npolicy = "random"',
+                "gateway.toml:3: model[0].profiles.Auto: found a profile of that name, expected another",
+            ),
+            ('[[model]]\nname = "m"\n[model.slo]\nttft = 0.0', "gateway.toml:3: model[0].slo: found no objective"),
+            (
+                f"{GPU}rates = [[1.0]]\ne2e = [[1.0], [2.0, 3.0]]",
+                "gateway.toml:5: gpu_profile[0].rates: found another shape, expected 2 rows of 1 numbers",
+            ),
+            (
+                f'{GPU}rates = [[1.0], [1.0]]\ne2e = [[1.0], [2.0]]\nreplicas = "a b"',
+                "gateway.toml:7: gpu_profile[0].replicas: found 'b' in 'a b', expected terms such as",
+            ),
+            (
+                GPU.replace("[1.0, 2.0]", "[2.0, 1.0]") + "rates = [[1.0], [1.0]]\ne2e = [[1.0], [2.0]]",
+                "gateway.toml:3: gpu_profile[0].output_tokens: found them in another order",
+            ),
             ("x = ", "gateway.toml: not TOML:"),
         ):
             problems = self.problems(text)

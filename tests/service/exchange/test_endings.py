@@ -431,6 +431,16 @@ def a_policy_that_there_is_not(scene: Scene) -> None:
     scene.ask(b'{"model":"m"}', b"routing-strategy: nonsense")
 
 
+@ends(400, "refused", None, "policy_unknown_profile")
+def a_profile_that_there_is_not(scene: Scene) -> None:
+    scene.ask(b'{"model":"m"}', b"config-profile: nonsense")
+
+
+@ends(400, "refused", None, "policy_invalid_filter")
+def a_filter_that_is_none(scene: Scene) -> None:
+    scene.ask(b'{"model":"m"}', b"external-filter: no sense")
+
+
 @ends(408, "refused", None, "client_too_slow")
 def a_head_that_does_not_end(scene: Scene) -> None:
     scene.send(b"POST /v1")

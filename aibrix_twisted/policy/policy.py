@@ -1,0 +1,39 @@
+"""What all policies have in common."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+from zope.interface import implementer
+
+from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.interfaces import IPolicy, Random
+from aibrix_twisted.policy.ask import Ask, Needs
+from aibrix_twisted.policy.choice import Choice, Usage
+
+
+@implementer(IPolicy)
+class Policy(ABC):
+    """One that needs nothing, and learns nothing, unless it says so."""
+
+    __slots__ = ()
+
+    name: ClassVar[str]
+    needs: ClassVar[Needs] = Needs.NOTHING
+    learns: ClassVar[bool] = False
+
+    @abstractmethod
+    def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice | None:
+        """See L{IPolicy}."""
+
+    def chosen(self, replica: Replica, ask: Ask, now: float) -> Any:
+        """It is done as C{choose} said."""
+        return None
+
+    def answered(self, memo: Any, now: float) -> None:  # noqa: B027 - most do not care
+        """The first of an answer came."""
+
+    def ended(self, memo: Any, now: float, *, well: bool, usage: Usage | None) -> None:  # noqa: B027
+        """It is over."""

@@ -1,0 +1,46 @@
+"""How much of a prompt has each candidate?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean, stdev
+
+from aibrix_twisted.domain.prefix_index import Credit, PrefixIndex
+from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.policy.ask import Ask, Needs
+from aibrix_twisted.policy.choice import Usage
+from aibrix_twisted.policy.policy import Policy
+
+
+class Crediting(Policy):
+    """A policy that goes by the prefix index, and keeps it."""
+
+    __slots__ = ("index",)
+
+    needs = Needs.PROMPT
+    learns = True
+
+    def __init__(self, index: PrefixIndex) -> None:
+        self.index = index
+
+    def chosen(self, replica: Replica, ask: Ask, now: float) -> Credit | None:
+        """The prompt is expected of the replica from now on."""
+        return self.index.expect(ask.prompt, replica, now) if ask.prompt.hashes else None
+
+    def ended(self, memo: Credit | None, now: float, *, well: bool, usage: Usage | None) -> None:
+        """It has it, or has not."""
+        if memo is not None:
+            if well:
+                memo.confirm(now)
+            else:
+                memo.drop()
+
+
+def percents(depths: Sequence[int], blocks: int) -> list[int]:
+    """Of the prompt's blocks, in whole per cent."""
+    return [depth * 100 // blocks for depth in depths] if blocks else [0] * len(depths)
+
+
+def spread(loads: Sequence[float]) -> tuple[float, float]:
+    """Mean, and standard deviation of a sample; 0 of one."""
+    return fmean(loads), stdev(loads) if len(loads) > 1 else 0.0
