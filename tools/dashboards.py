@@ -259,6 +259,8 @@ _OF_GATEWAY: Final[Rows] = (
                   ((f"sum by (outcome) (increase(aibrix_gateway_config_reloads_total{{{_AT}}}[$__rate_interval]))",
                     "{{outcome}}"),
                    (f"sum(increase(aibrix_gateway_access_log_dropped_total{{{_AT}}}[$__rate_interval]))", "dropped"))),
+            Panel("Spans", ((_rate("spans_exported_total"), "exported"),
+                            (_rate("spans_dropped_total", "reason"), "dropped: {{reason}}")), "ops"),
             Panel("Put right", ((_rate("repairs_total", "kind"), "{{kind}}"),), "ops",
                   "States that disagreed.  Anything but nothing is a defect."),
             Panel("Versions", ((f"count by (version) (aibrix_gateway_build_info{{{_AT}}})", "{{version}}"),), kind="stat"),

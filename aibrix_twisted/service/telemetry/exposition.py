@@ -122,7 +122,12 @@ class GatewayCollector(Collector):
         state = self._state
         replicas = state.fleet.replicas
         yield families.IN_FLIGHT.of(
-            {(model, replica.name): count for replica in replicas for model, count in replica.load.by_model.items()}
+            {
+                (model, replica.name): count
+                for replica in replicas
+                for model, count in replica.load.by_model.items()
+                if count or model in (replica.models or ())  # a model that it served once is no series for ever
+            }
         )
         yield families.REPLICA_UP.of({(replica.name,): int(replica.up) for replica in replicas})
         yield families.BREAKER_STATE.of(

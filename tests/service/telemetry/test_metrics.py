@@ -175,6 +175,25 @@ class MetricsTests(SynchronousTestCase):
         self.assertEqual(samples["aibrix_gateway_replica_up", (("replica", "gpu1"),)], 0)
         self.assertEqual(samples["aibrix_gateway_client_connections", ()], 3)
         lease.release()
+        self.assertEqual(self.in_flight(state), {"m": 0})
+
+    def test_models_that_come_and_go(self) -> None:
+        """One that a replica serves no more is there as long as something of it is under way."""
+        state = State()
+        load = state.fleet.replicas[0].load
+        gone, lease = load.lease("adapter-1"), load.lease("adapter-2")
+        gone.release()
+        self.assertEqual(self.in_flight(state), {"adapter-2": 1})
+        lease.release()
+        self.assertEqual(self.in_flight(state), {})
+
+    def in_flight(self, state: State) -> dict[str, float]:
+        """By model."""
+        return {
+            dict(labels)["model"]: value
+            for (name, labels), value in self.exposed(state).items()
+            if name == "aibrix_gateway_requests_in_flight"
+        }
 
     def test_the_process(self) -> None:
         """Turns of the reactor, its last sign of life, the collector, what is kept, and what every process tells."""
