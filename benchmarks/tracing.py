@@ -142,7 +142,7 @@ def _measure(url: str, rounds: int) -> int:
     gc.freeze()
     gc.disable()
     thread, process = time.thread_time_ns, time.process_time_ns
-    some = MAX_WAITING // 16
+    some = MAX_WAITING // 8
     measured: dict[str, float] = {}
     for name, mine, theirs, clock, count in (
         ("off, beside off: what this cannot tell", off_too.requests, off.requests, thread, REQUESTS),

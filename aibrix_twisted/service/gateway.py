@@ -234,11 +234,11 @@ class Gateway(MultiService):
         for connection in tuple(self.exchanges.live):
             connection.transport.abortConnection()
         self.pool.close()
-        self.wheel.stop()
         self._gc_pauses.stop()
         await self._access_log.stop()
         self.exchanges.tracer = None
         await self._tracing.stop()
+        self.wheel.stop()  # last: whoever watches the reactor hears it turn
         await stopped
 
     def reload(self) -> None:

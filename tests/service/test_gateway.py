@@ -280,6 +280,21 @@ class LifeTests(SynchronousTestCase):
         reactor.pump([0.1] * 3)
         self.assertEqual(reactor.getDelayedCalls(), [])
 
+    def test_the_wheel_turns_to_the_end(self) -> None:
+        """What is waited for while stopping is no hanging of the reactor."""
+        reactor, gateway = self.begun(SETTINGS)
+        sent: Deferred[None] = Deferred()
+        gateway._tracing.stop = lambda: sent  # type: ignore[assignment, method-assign, return-value]
+        stopped = gateway.stopService()
+        reactor.closing[0].callback(None)
+        before = gateway.wheel.now
+        reactor.pump([0.5] * 4)
+        self.assertGreater(gateway.wheel.now, before)
+        self.assertNoResult(stopped)
+        sent.callback(None)
+        self.successResultOf(stopped)
+        self.assertEqual(reactor.getDelayedCalls(), [])
+
     def test_without_replicas(self) -> None:
         """It runs, and says so: perhaps somebody will register."""
         logged: list[str] = []

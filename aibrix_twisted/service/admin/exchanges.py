@@ -69,6 +69,7 @@ def timeline_of(exchange: Exchange, now: float, wall: float) -> Timeline:
     }
     return {
         **request_of(exchange, now, wall),
+        "trace_id": exchange.trace_id,
         "cause": exchange.cause,
         "edited": exchange.edited,
         "stamps": at,

@@ -278,6 +278,7 @@ class Attempt(TypedDict):
 class Timeline(Request):
     """One exchange with all that is known of when.
 
+    @ivar trace_id: of the trace that its spans are in; empty where it is not traced.
     @ivar cause: what ended its last attempt.
     @ivar edited: edits made to the request's body.
     @ivar phases: how long each took, in their order; they add up to the whole; null while it is under way.
@@ -286,6 +287,7 @@ class Timeline(Request):
     @ivar tries: all attempts, oldest first; those too that reached no replica.
     """
 
+    trace_id: str
     cause: Cause | None
     edited: list[str] | tuple[str, ...]
     stamps: RequestStamps

@@ -1,8 +1,9 @@
 """The way of spans to their receiver: OpenTelemetry's batches, in a thread of its own, over OTLP/HTTP.
 
-The reactor's thread makes spans and hands them over.  How many may wait is bounded here and not by OpenTelemetry, so
-that what is lost is counted.  The environment's C{OTEL_SERVICE_NAME}, C{OTEL_RESOURCE_ATTRIBUTES} and
-C{OTEL_EXPORTER_OTLP_*} (headers, timeout, compression, certificates) are read by OpenTelemetry itself.
+The reactor's thread hands over exchanges that are over, in which nothing changes any more; spans are made of them in
+that thread.  How many may wait is bounded here and not by OpenTelemetry, so that what is lost is counted.  The
+environment's C{OTEL_SERVICE_NAME}, C{OTEL_RESOURCE_ATTRIBUTES} and C{OTEL_EXPORTER_OTLP_*} (headers, timeout,
+compression, certificates) are read by OpenTelemetry itself.
 """
 
 from __future__ import annotations
@@ -10,20 +11,24 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
 from opentelemetry.sdk.trace import ReadableSpan
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
+from opentelemetry.trace import SpanContext, TraceFlags
 
 from aibrix_twisted import __version__
+from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.service.telemetry.spans import SpanMaker, count_of
 
-#: Spans that may wait: of some thousand exchanges.
-MAX_WAITING: Final = 8192
+#: Exchanges that may wait.
+MAX_WAITING: Final = 4096
 
-#: A batch is made into bytes in one go, and the interpreter is not the reactor's meanwhile: a few milliseconds.
-_BATCH: Final = 256
+#: Exchanges in a batch.  It is made into bytes in one go, and the interpreter is not the reactor's meanwhile: a few
+#: milliseconds.
+_BATCH: Final = 64
 _DELAY_MS: Final = 1000.0
 _UNUSED_TIMEOUT_MS: Final = 30000.0
 
@@ -32,21 +37,19 @@ _MAX_SAID: Final = 16
 
 
 class Outlet:
-    """To one receiver.
+    """To one receiver."""
 
-    @ivar resource: whose spans it sends.
-    """
-
-    def __init__(self, url: str, instance: str, told: Callable[[int, str], None]) -> None:
+    def __init__(self, url: str, instance: str, new_id: Callable[[], int], told: Callable[[int, str], None]) -> None:
         """
         @param instance: tells this process from others that are called the same.
+        @param new_id: of a span.
         @param told: of each batch that is over, in a thread of ours: how many spans; why they were lost, or C{""}.
         """
         self._handed = 0
         self._said = _listen()
-        self.resource = resource_of(instance)
-        self._exporter = _Told(OTLPSpanExporter(url), told, self._said)
-        self._processor = BatchSpanProcessor(
+        maker = SpanMaker(resource_of(instance), new_id)
+        self._exporter = _Told(OTLPSpanExporter(url), maker, told, self._said)
+        self._processor: Any = BatchSpanProcessor(
             self._exporter, MAX_WAITING, _DELAY_MS, _BATCH, export_timeout_millis=_UNUSED_TIMEOUT_MS
         )
 
@@ -54,17 +57,16 @@ class Outlet:
         """What OpenTelemetry found wrong with its environment."""
         return self._said.taken()
 
-    def put(self, spans: Sequence[ReadableSpan]) -> bool:
-        """Send them, sooner or later.
+    def put(self, exchange: Exchange, ended_ns: int) -> bool:
+        """Send its spans, sooner or later.
 
-        @return: whether there was room for them.
+        @param ended_ns: when it was over, in nanoseconds since 1970.
+        @return: whether there was room for it.
         """
-        handed = self._handed + len(spans)
-        if handed - self._exporter.taken > MAX_WAITING:
+        if self._handed - self._exporter.taken >= MAX_WAITING:
             return False
-        self._handed = handed
-        for span in spans:
-            self._processor.on_end(span)
+        self._handed += 1
+        self._processor.on_end(_Over(exchange, ended_ns))
         return True
 
     def close(self) -> None:
@@ -76,27 +78,49 @@ class Outlet:
         self._exporter.shutdown()
 
 
-class _Told(SpanExporter):
-    """Tells what became of each batch.
+class _Over:
+    """An exchange on its way: a span, as far as OpenTelemetry's queue looks at it."""
 
-    @ivar taken: spans that do not wait any more.
+    __slots__ = ("ended_ns", "exchange")
+
+    #: All that the queue asks: whether to keep it.
+    context: Final = SpanContext(1, 1, False, TraceFlags(TraceFlags.SAMPLED))
+
+    def __init__(self, exchange: Exchange, ended_ns: int) -> None:
+        self.exchange = exchange
+        self.ended_ns = ended_ns
+
+
+class _Told(SpanExporter):
+    """Makes the spans of each batch, and tells what became of them.
+
+    @ivar taken: exchanges that do not wait any more.
     """
 
-    def __init__(self, exporter: OTLPSpanExporter, told: Callable[[int, str], None], said: _Said) -> None:
+    def __init__(
+        self, exporter: OTLPSpanExporter, maker: SpanMaker, told: Callable[[int, str], None], said: _Said
+    ) -> None:
         self.taken = 0
         self._exporter = exporter
+        self._maker = maker
         self._told = told
         self._said = said
         self._closed = False
 
-    def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
+    def export(self, batch: Sequence[Any]) -> SpanExportResult:
         """In the thread.  Blocks until the receiver has them, or has failed to take them for long enough."""
-        self.taken += len(spans)
+        self.taken += len(batch)
         self._said.taken()
-        result = self._exporter.export(spans)
-        said = self._said.taken()
-        lost = "" if result is SpanExportResult.SUCCESS else (said[0] if said else "no reason was given")
-        self._told(len(spans), lost)
+        lost = "they could not be made, which is a defect"
+        try:
+            spans: list[ReadableSpan] = []
+            for over in batch:
+                spans += self._maker.spans(over.exchange, over.ended_ns)
+            result = self._exporter.export(spans)
+            said = self._said.taken()
+            lost = "" if result is SpanExportResult.SUCCESS else (said[0] if said else "no reason was given")
+        finally:
+            self._told(sum(count_of(over.exchange) for over in batch), lost)
         return result
 
     def shutdown(self) -> None:
@@ -134,6 +158,13 @@ def _listen() -> _Said:
     return _SAID
 
 
+class _Resource(Resource):
+    """One that is the same as itself only: OpenTelemetry compares them by their JSON, once for each span."""
+
+    __hash__ = object.__hash__
+    __eq__ = object.__eq__
+
+
 def resource_of(instance: str) -> Resource:
     """Whose spans they are; what the environment says of that wins."""
     ours = {
@@ -141,4 +172,5 @@ def resource_of(instance: str) -> Resource:
         "service.version": __version__,
         "service.instance.id": instance,
     }
-    return Resource.create(ours | dict(OTELResourceDetector().detect().attributes))
+    found = Resource.create(ours | dict(OTELResourceDetector().detect().attributes))
+    return _Resource(found.attributes, found.schema_url)

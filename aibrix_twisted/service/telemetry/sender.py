@@ -1,4 +1,4 @@
-"""What the reactor's thread does with a traced exchange that is over: spans are made and handed on, losses counted."""
+"""What the reactor's thread does with a traced exchange that is over: it is handed on, and what is lost is counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.outlet import Outlet
-from aibrix_twisted.service.telemetry.spans import SpanMaker
+from aibrix_twisted.service.telemetry.spans import count_of
 
 _log = Logger()
 
@@ -43,8 +43,7 @@ class Sender:
         self._wall_ns = wall_ns
         self._metrics = metrics
         self._url = url
-        self._outlet = Outlet(url, instance, self._told_in_thread)
-        self._maker = SpanMaker(self._outlet.resource, lambda: rng.randrange(_SPAN_IDS) + 1)
+        self._outlet = Outlet(url, instance, lambda: rng.randrange(_SPAN_IDS) + 1, self._told_in_thread)
         self._sent = self._heard = 0
         self._given_up = False
         self._lost = 0
@@ -54,12 +53,11 @@ class Sender:
 
     def take(self, exchange: Exchange) -> None:
         """It is over, and it has a trace."""
-        assert exchange.trace is not None
-        spans = self._maker.spans(exchange, exchange.trace, self._reactor.seconds(), self._wall_ns())
-        if self._outlet.put(spans):
-            self._sent += len(spans)
+        count = count_of(exchange)
+        if self._outlet.put(exchange, self._wall_ns()):
+            self._sent += count
         else:
-            self._metrics.spans_dropped["full"] += len(spans)
+            self._metrics.spans_dropped["full"] += count
 
     async def close(self, in_thread: InThread) -> None:
         """Let the receiver take what waits, for so long and no longer."""

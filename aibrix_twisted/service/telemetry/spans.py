@@ -19,7 +19,6 @@ from aibrix_twisted import __version__
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
-from aibrix_twisted.domain.trace import Trace
 from aibrix_twisted.service.telemetry.genai import OPERATIONS, PROVIDER
 from aibrix_twisted.service.telemetry.metrics import outcome_label
 from aibrix_twisted.wire.routes import ROUTES
@@ -58,18 +57,19 @@ class SpanMaker:
         self._resource = resource
         self._new_id = new_id
 
-    def spans(self, exchange: Exchange, trace: Trace, now_s: float, now_ns: int) -> list[ReadableSpan]:
+    def spans(self, exchange: Exchange, ended_ns: int) -> list[ReadableSpan]:
         """All of them, the exchange's own first.
 
-        @param now_s: this moment by the clock of the stamps.
-        @param now_ns: and in nanoseconds since 1970.
+        @param exchange: one that is over, and has a trace.
+        @param ended_ns: when it was, in nanoseconds since 1970.
         """
+        stamps, trace = exchange.stamps, exchange.trace
+        assert stamps.ended is not None and trace is not None
+        ended = stamps.ended
 
         def at(stamp: float) -> int:
-            return now_ns + int((stamp - now_s) * 1e9)
+            return ended_ns + int((stamp - ended) * 1e9)
 
-        stamps = exchange.stamps
-        ended = stamps.accepted if stamps.ended is None else stamps.ended
         state = TraceState.from_header([trace.state.decode("latin-1")]) if trace.state else _NO_STATE
         flags = TraceFlags(trace.flags)
 
@@ -137,6 +137,11 @@ class SpanMaker:
                 )
             )
         return made
+
+
+def count_of(exchange: Exchange) -> int:
+    """How many they are."""
+    return 1 + 2 * len(exchange.tries) + (0 if exchange.trace is None else len(exchange.trace.waits))
 
 
 def _name_of(exchange: Exchange) -> str:

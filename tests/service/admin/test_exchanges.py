@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.timing import PHASES
+from aibrix_twisted.domain.trace import Trace
 from aibrix_twisted.service.admin.exchanges import request_of, timeline_of
 from tests.service.admin.exchanges_of import complete, receiving, refused, tried
 
@@ -54,6 +55,13 @@ class TimelineTests(SynchronousTestCase):
         self.assertEqual((first["sent"], first["status"], first["ended"]), (None, None, 0.5))
         self.assertEqual((second["kind"], second["sent"], second["first"], second["last"]), ("retry", 0.75, 1.25, 3.0))
         self.assertEqual(second["ttft_s"], 0.5)
+
+    def test_its_trace(self) -> None:
+        """For whoever looks for its spans; empty where there are none."""
+        exchange = complete()
+        self.assertEqual(timeline_of(exchange, 10.0, 1009.0)["trace_id"], "")
+        exchange.trace = Trace(0xABC, 1, 0, 1, b"")
+        self.assertEqual(timeline_of(exchange, 10.0, 1009.0)["trace_id"], "0" * 29 + "abc")
 
     def test_under_way(self) -> None:
         """Phases are not told before they are over."""

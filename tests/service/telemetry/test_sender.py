@@ -11,6 +11,7 @@ from twisted.internet.task import Clock
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.service.telemetry import sender
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.sender import FLUSH_S, SAY_EVERY_S, Sender
@@ -29,22 +30,23 @@ class Reactor(Clock):
 class Way:
     """In an outlet's place."""
 
-    def __init__(self, url: str, instance: str, told: Callable[[int, str], None]) -> None:
+    def __init__(self, url: str, instance: str, new_id: Callable[[], int], told: Callable[[int, str], None]) -> None:
         self.told = told
-        self.resource: Any = None
-        self.put_in: list[Any] = []
+        self.new_id = new_id
+        self.put_in: list[tuple[Exchange, int]] = []
         self.room = True
         self.given_up = False
 
     def complaints(self) -> list[str]:
         return ["the environment is odd"]
 
-    def put(self, spans: Any) -> bool:
-        self.put_in += spans if self.room else ()
+    def put(self, exchange: Exchange, ended_ns: int) -> bool:
+        if self.room:
+            self.put_in.append((exchange, ended_ns))
         return self.room
 
     def close(self) -> None:
-        self.told(len(self.put_in), "")
+        self.told(3 * len(self.put_in), "")
 
     def give_up(self) -> None:
         self.given_up = True
@@ -76,13 +78,19 @@ class SenderTests(SynchronousTestCase):
         self.assertEqual(self.said, ["tracing: the environment is odd"])
 
     def test_taken(self) -> None:
-        """Each span of an exchange, with ids of their own, once; counted when the receiver has them."""
-        self.sender.take(an_exchange(record()))
-        self.sender.take(an_exchange(record(), record()))
-        self.assertEqual(len(self.way.put_in), 3 + 5)
+        """Handed on with the time of day; the spans are counted when the receiver has them."""
+        one, other = an_exchange(record()), an_exchange(record(), record())
+        self.sender.take(one)
+        self.sender.take(other)
+        self.assertEqual(self.way.put_in, [(one, 10**18), (other, 10**18)])
         self.assertEqual(self.metrics.spans_exported, 0)
         self.way.told(8, "")
         self.assertEqual((self.metrics.spans_exported, self.lost()), (8, {}))
+
+    def test_ids(self) -> None:
+        """Of spans are some, and differ."""
+        ids = {self.way.new_id() for _ in range(100)}
+        self.assertEqual((len(ids), min(ids) > 0, max(ids) < 1 << 64), (100, True, True))
 
     def test_no_room(self) -> None:
         """Counted."""

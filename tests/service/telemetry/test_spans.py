@@ -26,7 +26,7 @@ from aibrix_twisted.errors import (
     UpstreamBroke,
     UpstreamTimeout,
 )
-from aibrix_twisted.service.telemetry.spans import SpanMaker
+from aibrix_twisted.service.telemetry.spans import SpanMaker, count_of
 from tests.otlp import plain, tree
 
 WALL_NS = 1_700_000_000_000_000_000
@@ -64,11 +64,10 @@ class Made:
 
     def __init__(self, exchange: Exchange) -> None:
         ids = iter(range(0x1000, 0x2000))
-        assert exchange.trace is not None
         maker = SpanMaker(Resource({"service.name": "t"}), lambda: next(ids))
-        spans = maker.spans(exchange, exchange.trace, 11.0, WALL_NS)
-        message = encode_spans(spans)
+        message = encode_spans(maker.spans(exchange, WALL_NS))
         self.spans: list[Span] = list(message.resource_spans[0].scope_spans[0].spans)
+        assert len(self.spans) == count_of(exchange)
         self.root = self.spans[0]
         self.attributes = plain(self.root.attributes)
 
@@ -80,7 +79,7 @@ class Made:
 
 def at(span_time: int) -> float:
     """In seconds of the exchange's clock."""
-    return round((span_time - WALL_NS) / 1e9 + 11.0, 6)
+    return round((span_time - WALL_NS) / 1e9 + 1.31, 6)
 
 
 class ShapeTests(SynchronousTestCase):
