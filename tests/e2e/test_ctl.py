@@ -188,3 +188,36 @@ async def test_a_reload_says_what_came_of_it() -> None:
         assert (said.code, said.out) == (0, "reloaded; replicas: 2\n")
         await world.until(lambda: world.gateway.fleet.settled)
         assert len(world.gateway.fleet.replicas) == 2
+
+
+@ensureDeferred
+async def test_requests_and_where_their_time_went() -> None:
+    """One under way, then over, by its id; one that failed; and a look at all of it."""
+    async with Operated(speed=Speed(prefill=0.0, decode=50.0)) as world:
+        client = await connect(world.port)
+        streaming = client.request(
+            "/v1/chat/completions", chat(stream=True, tokens=100), headers={"x-request-id": "mine/1"}
+        )
+        await client.head()
+        said = await world.ctl("requests")
+        assert (said.code, said.err) == (0, "")
+        (row,) = said.out.splitlines()[1:]
+        assert row.split()[:4] == ["mine/1", "streaming", "demo-model", "e0"]
+        assert (await streaming).whole
+        assert (await ask(world.port, "/v1/chat/completions", {**chat(), "model": "nobody"})).status == 404
+        said = await world.ctl("requests", "--errors")
+        (row,) = said.out.splitlines()[1:]
+        assert "client_unknown_model" in row
+        past = (await world.ctl("requests", "--past", "--slow", "1", "--json")).document
+        assert [one["id"] for one in past["requests"]] == ["mine/1"]
+        said = await world.ctl("request", "mine/1")
+        assert (said.code, said.err) == (0, "")
+        assert said.out.startswith("mine/1: complete, status 200, after ")
+        assert "e0 was done with: complete" in said.out
+        assert "stream " in said.out
+        none = await world.ctl("request", "nobody")
+        assert (none.code, none.out) == (1, "")
+        look = await world.ctl("top")
+        assert (look.code, look.err) == (0, "")
+        assert "client_unknown_model" in look.out
+        assert set((await world.ctl("top", "--json")).document) == {"stats", "fleet", "errors"}
