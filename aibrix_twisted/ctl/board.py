@@ -28,6 +28,12 @@ _ORDER: Final = ("down", "ejected", "unknown", "draining", "leaving", "up")
 _RARE: Final = frozenset({"SINCE", "RUN", "KV", "TTFT99", "ITL99", "ID"})
 _WIDE: Final = 120
 
+#: Columns that may be cut, to so many letters; the figures of all others are shown whole.
+_LEAST: Final = {"REPLICA": 10, "MODEL": 10, "ERROR": 16, "ID": 8, "WHY": 8}
+
+#: Between two columns.
+_GAP: Final = 2
+
 #: Lines that are not of a list.
 _FIXED: Final = 18
 
@@ -63,19 +69,18 @@ def board(look: Look, width: int, height: int, trouble: str = "") -> RenderableT
     replicas = sorted(fleet["replicas"], key=lambda replica: _ORDER.index(replica["state"]))
     more = [plain(f"and {len(replicas) - left} more", "dim")] if len(replicas) > left else []
     rates = {model["name"]: model["last_10s"] for model in stats["models"]}
-    wide = width >= _WIDE
     return Group(
         _title(stats, trouble),
         *_now(stats),
         Text(),
-        _latencies(stats),
+        _latencies(stats, width),
         Text(),
-        _tight(_FLEET, (_replica(one) for one in replicas[:left]), wide),
+        _tight(_FLEET, (_replica(one) for one in replicas[:left]), width),
         *more,
         Text(),
-        _tight(_MODELS, (_model(one, rates.get(one["name"])) for one in models), wide),
+        _tight(_MODELS, (_model(one, rates.get(one["name"])) for one in models), width),
         Text(),
-        _tight(_ERRORS, (_error(one, look.errors["now"]) for one in errors), wide)
+        _tight(_ERRORS, (_error(one, look.errors["now"]) for one in errors), width)
         if errors
         else plain("no errors", "dim"),
     )
@@ -111,17 +116,19 @@ def _now(stats: dict[str, Any]) -> Iterator[Text]:
     )
 
 
-def _latencies(stats: dict[str, Any]) -> Table:
-    made = _tight(("", *(f"{name} {share}" for share in ("p50", "p90", "p99") for name in ("10s", "60s"))), ())
+def _latencies(stats: dict[str, Any], width: int) -> Table:
+    head = ("", *(f"{name} {share}" for share in ("p50", "p90", "p99") for name in ("10s", "60s")))
     windows = (stats["last_10s"], stats["last_60s"])
-    for name, key in _LATENCY:
-        cells = [quantile(window[key], share) for share in ("p50", "p90", "p99") for window in windows]
-        made.add_row(plain(name), *(plain(cell) for cell in cells))
-    return made
+    rows: list[list[Cell]] = [
+        [name, *(quantile(window[key], share) for share in ("p50", "p90", "p99") for window in windows)]
+        for name, key in _LATENCY
+    ]
+    return _tight(head, rows, width)
 
 
 def _replica(replica: dict[str, Any]) -> list[Cell]:
-    load, lately, state = replica["load"] or {}, replica["last_10s"], replica["state"]
+    lately, state = replica["last_10s"], replica["state"]
+    load = (replica["load"] if state != "down" else None) or {}  # what it said before it died is of no use
     failing = per_second(lately["failed_per_s"])
     cap = replica["max_in_flight"]
     return [
@@ -178,10 +185,21 @@ def _line(said: str | Text) -> Text:
     return made
 
 
-def _tight(head: tuple[str, ...], rows: Iterable[list[Cell]], wide: bool = True) -> Table:
-    """A table of one line a row, whatever there is no room for."""
-    kept = [at for at, name in enumerate(head) if wide or name not in _RARE]
-    made = table([head[at] for at in kept], ([row[at] for at in kept] for row in rows), folded=frozenset())
-    for column in made.columns:
-        column.overflow = "ellipsis"
+def _tight(head: tuple[str, ...], rows: Iterable[list[Cell]], width: int) -> Table:
+    """A table of one line a row: where there is no room, names are cut, and most of all what is said in words."""
+    kept = [at for at, name in enumerate(head) if width >= _WIDE or name not in _RARE]
+    cells = [[row[at] for at in kept] for row in rows]
+    names = [head[at] for at in kept]
+    made = table(names, cells, folded=frozenset())
+    longest = [max(len(name), *(len(_said(row[at])) for row in cells), 0) for at, name in enumerate(names)]
+    least = [min(most, _LEAST.get(name, most)) for most, name in zip(longest, names, strict=True)]
+    left = width - _GAP * len(names) - sum(least)
+    for column, most, given in zip(made.columns, longest, least, strict=True):
+        more = max(0, min(most - given, left))
+        left -= more
+        column.width, column.overflow = given + more, "ellipsis"
     return made
+
+
+def _said(cell: Cell) -> str:
+    return cell if isinstance(cell, str) else cell[0]

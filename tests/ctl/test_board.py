@@ -103,6 +103,15 @@ class BoardTests(SynchronousTestCase):
             lines = shown(look(fleet=fleet(*names), errors=errors), height, width)
             self.assertTrue(all(len(line) <= width for line in lines))
             self.assertLessEqual(len(lines), max(height, 30))
+            self.assertIn("up", next(line for line in lines if line.startswith("gpugpu")).split())
+
+    def test_what_a_dead_engine_said(self) -> None:
+        """Is not shown."""
+        load = {"running": 15.0, "waiting": 2.0, "kv_usage": 0.06, "age_s": 0.1}
+        down, up = replica("gone", state="down", load=load), replica("here", load=load)
+        lines = shown(look(fleet=fleet(down, up)))
+        self.assertEqual(self.row(lines, "gone")[4:7], ["-", "-", "-"])
+        self.assertEqual(self.row(lines, "here")[4:7], ["15", "2", "6%"])
 
     def test_a_narrow_terminal(self) -> None:
         """It has fewer columns, and these whole."""
