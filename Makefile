@@ -27,9 +27,9 @@ test: lint types unit e2e
 	@echo "make test: all passed"
 
 unit: $(READY)
-	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/service tests/demo tests/ctl tests/benchmarks $(wildcard tests/test_*.py)
+	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/replay tests/service tests/demo tests/ctl tests/benchmarks $(wildcard tests/test_*.py)
 	$(BIN)/python -m coverage report --fail-under 85
-	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.service tests.demo tests.ctl $(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
+	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.replay tests.service tests.demo tests.ctl $(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
 
 e2e: $(READY)
 	$(BIN)/python -m pytest -q -o addopts="--strict-markers --reactor=default" tests/e2e

@@ -17,6 +17,7 @@ from aibrix_twisted.ctl.replica import add, drain, eject, remove, restore, undra
 from aibrix_twisted.ctl.replicas import replicas
 from aibrix_twisted.ctl.request import request
 from aibrix_twisted.ctl.requests import requests
+from aibrix_twisted.ctl.simulate import simulate
 from aibrix_twisted.ctl.top import top
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.settings import Engine
@@ -71,6 +72,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Namespace
     command("request", request, "show where one request's time went").add_argument("id", metavar="ID")
     _add_top(command("top", top, "watch the gateway at work; q quits"))
     _add_logs(command("logs", logs, "show lines of the access log"))
+    _add_simulate(command("simulate", simulate, "replay a trace with policies, in virtual time; asks no gateway"))
     command("reload", reload, "have the gateway read its configuration again")
     return parser.parse_args(arguments)
 
@@ -128,6 +130,35 @@ def _add_logs(parser: ArgumentParser) -> None:
     parser.add_argument("--replica", metavar="R", help="that this replica had a part in")
     parser.add_argument("--outcome", choices=(*Outcome, "refused"), help="that ended so")
     parser.add_argument("--follow", "-f", action="store_true", help="and what comes, without --since only that")
+
+
+def _add_simulate(parser: ArgumentParser) -> None:
+    parser.add_argument("--trace", metavar="FILE", required=True, help="in Mooncake's format, or of GET /api/flights")
+    parser.add_argument(
+        "--policy",
+        metavar="P[,P...]",
+        action="append",
+        help="repeatable; several as one with plus signs (prefix-cache:2+least-request); default: all",
+    )
+    parser.add_argument("--replicas", metavar="N", type=_count, default=8, help="default 8")
+    parser.add_argument("--cache-blocks", metavar="N", type=_count, default=6000, help="of each; default 6000")
+    parser.add_argument("--speed", metavar="X", type=_factor, default=1.0, help="of the trace's clock; default 1")
+    parser.add_argument("--prefill", metavar="T", type=_factor, default=10_000.0, help="tokens a second; default 10000")
+    parser.add_argument("--seed", metavar="N", type=int, default=1, help="of the lot; default 1")
+    parser.add_argument("--plot", metavar="FILE", default="", help="times to first tokens, as .svg, .png or .pdf")
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or not 0 < int(text) <= 10_000_000:
+        raise ArgumentTypeError(f"found {text!r}, expected a whole number above 0")
+    return int(text)
+
+
+def _factor(text: str) -> float:
+    value = _number(text)
+    if value <= 0:
+        raise ArgumentTypeError(f"found {text!r}, expected a number above 0")
+    return value
 
 
 def _number(text: str) -> float:

@@ -53,6 +53,10 @@ class Screen:
             return None
         return Console(file=self._stream, highlight=False, markup=False, emoji=False)
 
+    def beside(self) -> Console:
+        """Where what is no answer is shown."""
+        return self._err
+
     def remark(self, text: str) -> None:
         """Something by the way.  It is not on the standard output, so that it is in nobody's table."""
         self._err.print(plain(text, "yellow"), soft_wrap=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
-from aibrix_twisted.domain.prompt import Prompt
+from aibrix_twisted.domain.prompt import BYTES_A_TOKEN, Prompt
 from aibrix_twisted.domain.replica import Replica
 
 #: So often, in seconds, is looked for what is too old.
@@ -30,16 +30,18 @@ class _Holder:
     """One life of one replica.
 
     @ivar kept: blocks that it has answered with, and when last; the oldest first.
+    @ivar limit: so many blocks its engine can keep, as far as it says.
     @ivar coming: blocks of what it has been given and not answered, and by how many of these.
     """
 
-    __slots__ = ("bit", "coming", "epoch", "kept", "retired")
+    __slots__ = ("bit", "coming", "epoch", "kept", "limit", "retired")
 
     def __init__(self, bit: int, epoch: int) -> None:
         self.bit = bit
         self.epoch = epoch
         self.kept: dict[int, float] = {}
         self.coming: dict[int, int] = {}
+        self.limit = float("inf")
         self.retired = False
 
 
@@ -69,13 +71,15 @@ class PrefixIndex:
     @ivar kept: blocks that are kept now, over all replicas.
     """
 
-    def __init__(self, max_blocks: int, ttl_s: float) -> None:
+    def __init__(self, max_blocks: int, ttl_s: float, block_bytes: int = 128) -> None:
         """
+        @param block_bytes: how long blocks are, for how many of them an engine can keep.
         @param max_blocks: over all replicas, each counted where it is; never exceeded but by what is expected.
         @param ttl_s: what was not used for so long is forgotten.
         """
         self._max_blocks = max_blocks
         self._ttl_s = ttl_s
+        self._block_bytes = block_bytes
         self._where: dict[int, int] = {}
         self._holders: dict[str, _Holder] = {}
         self._retired: list[_Holder] = []
@@ -119,6 +123,9 @@ class PrefixIndex:
         if self._retired:
             self._purge(self._retired[-1])
         holder = self._holder(replica.name, replica.health.rises + replica.load.restarts)
+        engine = replica.load.engine
+        if engine is not None and engine.kv_tokens:
+            holder.limit = engine.kv_tokens * BYTES_A_TOKEN / self._block_bytes
         kept, coming, where, bit = holder.kept, holder.coming, self._where, holder.bit
         new = [hash for hash in prompt.hashes if hash not in kept]
         for hash in new:
@@ -190,6 +197,8 @@ class PrefixIndex:
                 self._clear(hash, holder.bit)
 
     def _bound(self, holder: _Holder) -> None:
+        if len(holder.kept) > holder.limit:
+            self._forget_oldest(holder, len(holder.kept) - int(holder.limit) + min(_BATCH, int(holder.limit) // 16))
         if self.kept <= self._max_blocks:
             return
         batch = self.kept - self._max_blocks + min(_BATCH, self._max_blocks // 16)

@@ -13,6 +13,7 @@ from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.replica import Replica, ReplicaLoad
 from aibrix_twisted.policy.ask import Ask
 from aibrix_twisted.policy.choice import Usage
+from aibrix_twisted.policy.least_loaded import loads_of
 from aibrix_twisted.policy.scorer import UNKNOWN, Scorer
 
 #: Tokens of a request where no candidate says how many its requests have.
@@ -60,7 +61,13 @@ class LeastLatency(Scorer):
         self._seen: dict[str, float] = {}
 
     def scores(self, candidates: Sequence[Replica], ask: Ask, now: float) -> Sequence[float]:
-        """Seconds for each."""
+        """Seconds for each, times what it has in flight: what took how long is known only when it is over, and until
+        then everything would go to one.
+        """
+        seconds = self._seconds(candidates, now)
+        return [one * (1.0 + load) for one, load in zip(seconds, loads_of(candidates), strict=True)]
+
+    def _seconds(self, candidates: Sequence[Replica], now: float) -> Sequence[float]:
         times = [_times_of(replica.load, now) for replica in candidates]
         told = [one for one in times if one is not None]
         if len(told) == len(times):

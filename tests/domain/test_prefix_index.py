@@ -137,6 +137,15 @@ class BoundTests(IndexTestCase):
         self.assertEqual(self.depths("dddd"), [0, 1, 0])
         self.assertEqual(self.index.kept, 4)
 
+    def test_no_more_than_its_engine_keeps(self) -> None:
+        """Where that says how large its cache is: three blocks of four bytes, which are three tokens."""
+        self.index = PrefixIndex(1000, 100.0, 4)
+        say(self.replicas[0], 0.0, kv_tokens=3.0)
+        for text in ("aaaa", "bbbb", "cccc", "dddd"):
+            self.expect(text).confirm(0.0)
+            self.expect(text, 1).confirm(0.0)
+        self.assertEqual([self.depths(text)[:2] for text in ("aaaa", "bbbb")], [[0, 1], [1, 1]])
+
     def test_use_keeps(self) -> None:
         """What is used again is as new."""
         self.index = PrefixIndex(3, 100.0)

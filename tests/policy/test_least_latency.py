@@ -64,6 +64,19 @@ class EngineTests(SynchronousTestCase):
         self.assertEqual(names(LeastLatency(), replicas), {"r1"})
 
 
+class LoadTests(SynchronousTestCase):
+    """What is under way has no latency yet."""
+
+    def test_it_counts(self) -> None:
+        """The fastest is not given everything until its first answer is over."""
+        replicas = fleet(2)
+        for replica, seconds in zip(replicas, (1.0, 2.5), strict=True):
+            told(replica, seconds, seconds, seconds, 10.0, 10.0)
+        for turn in range(14):
+            choice_of(LeastLatency(), replicas, seed=turn).replica.load.lease("m")
+        self.assertEqual([replica.load.in_flight for replica in replicas], [10, 4])
+
+
 class OwnTests(SynchronousTestCase):
     """Where some engine does not say."""
 

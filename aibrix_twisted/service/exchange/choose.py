@@ -265,7 +265,7 @@ class Chooser:
         index = self.indexes.get(model)
         if index is None:
             prefix = self.settings.prefix_cache
-            index = self.indexes[model] = PrefixIndex(prefix.blocks, prefix.ttl)
+            index = self.indexes[model] = PrefixIndex(prefix.blocks, prefix.ttl, prefix.block_bytes)
         return index
 
     def _note(self, model: str, fallback: Fallback) -> None:
