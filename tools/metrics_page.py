@@ -57,9 +57,9 @@ ours, dots and units spelled as Prometheus does. They are of the same stamps, fo
 A gateway is neither the model's server nor its client: `gen_ai_server_*` is the server as the gateway's clients see it,
 `gen_ai_client_operation_duration_seconds` the very same measurement.
 
-`gen_ai_provider_name` is always `openai`, for the family of APIs that is spoken, whichever engine answers. `gen_ai_request_model` is our
-`model`, bounded like it. `error_type` is ours, and absent where nothing failed. A route that the conventions have no
-operation for stands for itself. Buckets are the conventions'.
+`gen_ai_provider_name` is always `openai`, for the family of APIs that is spoken, whichever engine answers.
+`gen_ai_request_model` is our `model`, bounded like it. `error_type` is ours, and absent where nothing failed. A route
+that the conventions have no operation for stands for itself. Buckets are the conventions'.
 """
 
 _GROUPS: Final[dict[str, tuple[Family, ...]]] = {

@@ -101,6 +101,7 @@ class Clients(threading.Thread):
         while not self._ended.is_set():
             self._ask("/v1/chat/completions", model="demo-model", stream=True, max_tokens=8)
             self._ask("/v1/chat/completions", model="demo-model", max_tokens=4)
+            self._ask("/v1/completions", policy="slo", model="demo-model", prompt="Hello", max_tokens=4)
             self._ask("/v1/completions", model="demo-model", prompt="Say hello", max_tokens=4)
             self._ask("/v1/chat/completions", model="demo-model", stream=True, max_tokens=200, leave=True)
             self._ask("/v1/chat/completions", model="nobody-has-it")
@@ -112,9 +113,11 @@ class Clients(threading.Thread):
         self._ended.set()
         self.join()
 
-    def _ask(self, path: str, *, leave: bool = False, **document: Any) -> None:
+    def _ask(self, path: str, *, leave: bool = False, policy: str = "", **document: Any) -> None:
         document.setdefault("messages", [{"role": "user", "content": "Say hello to all of them, and then go on."}])
         body, headers = json.dumps(document).encode(), {"content-type": "application/json"}
+        if policy:
+            headers["routing-strategy"] = policy
         try:
             with urllib.request.urlopen(
                 urllib.request.Request(self._url + path, body, headers), timeout=30
