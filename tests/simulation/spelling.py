@@ -1,0 +1,177 @@
+"""Answers, spelled as one engine or another does: their events, and which of them are whose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from aibrix_twisted.demo.profiles import Profile
+from tests.simulation.language import tokens, words_of
+
+DONE: Final = b"data: [DONE]\n\n"
+CREATED: Final = 1700000000
+
+
+class Piece(NamedTuple):
+    """One event of a stream.
+
+    @ivar kind: C{first}, C{text}, C{finish}, C{usage}, C{done}, or C{error}.
+    """
+
+    kind: str
+    data: bytes
+
+
+@dataclass(frozen=True)
+class Question:
+    """What a request asks of a model."""
+
+    path: str
+    document: dict[str, Any]
+
+    @property
+    def chat(self) -> bool:
+        return self.path == "/v1/chat/completions"
+
+    @property
+    def stream(self) -> bool:
+        return bool(self.document.get("stream"))
+
+    @property
+    def include_usage(self) -> bool:
+        return bool((self.document.get("stream_options") or {}).get("include_usage"))
+
+    @property
+    def choices(self) -> int:
+        return int(self.document.get("n") or 1)
+
+    @property
+    def count(self) -> int:
+        return int(self.document.get("max_tokens") or self.document.get("max_output_tokens") or 8)
+
+    @cached_property
+    def prompt(self) -> list[str]:
+        document = self.document
+        return words_of(document.get("messages") or document.get("prompt") or document.get("input") or "")
+
+    def text(self, choice: int = 0) -> str:
+        """All that an undisturbed engine says."""
+        return "".join(tokens(self.prompt, self.count, choice))
+
+    @property
+    def usage(self) -> dict[str, Any]:
+        """What it takes."""
+        made = self.count * self.choices
+        return {"prompt_tokens": len(self.prompt), "completion_tokens": made, "total_tokens": len(self.prompt) + made}
+
+
+def stream_of(asked: Question, profile: Profile, id: str) -> list[Piece]:
+    """The events of a whole stream."""
+    if asked.path == "/v1/responses":
+        return _response_events(asked, id)
+    kind = "chat.completion.chunk" if asked.chat else "text_completion"
+    frame = {"id": id, "object": kind, "created": CREATED, "model": asked.document.get("model")}
+    open_finish = {"finish_reason": None} if profile.null_finish else {}
+    pieces: list[Piece] = []
+
+    def add(kind: str, choices: list[dict[str, Any]], **more: Any) -> None:
+        pieces.append(Piece(kind, b"data: %b\n\n" % orjson.dumps({**frame, "choices": choices, **more})))
+
+    every = range(asked.choices)
+    if asked.chat:
+        for index in every:
+            add("first", [{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}])
+    for step in zip(*(tokens(asked.prompt, asked.count, index) for index in every), strict=True):
+        for index in every:
+            said = {"delta": {"content": step[index]}} if asked.chat else {"text": step[index]}
+            add("text", [{"index": index, **said, "logprobs": None, **open_finish}])
+    for index in every:
+        last: dict[str, Any] = {"delta": {}} if asked.chat else {"text": ""}
+        more = {"usage": asked.usage} if profile.usage_in_finish else {}
+        add("finish", [{"index": index, **last, "logprobs": None, "finish_reason": "length"}], **more)
+    if asked.include_usage and profile.usage_event:
+        add("usage", [], usage=asked.usage)
+    if profile.done:
+        pieces.append(Piece("done", DONE))
+    return pieces
+
+
+def _response_events(asked: Question, id: str) -> list[Piece]:
+    pieces = []
+
+    def add(kind: str, type: str, **more: Any) -> None:
+        document = orjson.dumps({"type": type, "sequence_number": len(pieces), **more})
+        pieces.append(Piece(kind, b"event: %b\ndata: %b\n\n" % (type.encode(), document)))
+
+    response = {"id": id, "object": "response", "created_at": CREATED, "model": asked.document.get("model")}
+    add("first", "response.created", response={**response, "status": "in_progress"})
+    for word in tokens(asked.prompt, asked.count):
+        add("text", "response.output_text.delta", item_id="msg_0", output_index=0, content_index=0, delta=word)
+    usage = {"input_tokens": len(asked.prompt), "output_tokens": asked.count}
+    output = [{"type": "message", "content": [{"type": "output_text", "text": asked.text()}]}]
+    add("finish", "response.completed", response={**response, "status": "completed", "output": output, "usage": usage})
+    return pieces
+
+
+def whole_of(asked: Question, id: str) -> bytes:
+    """The answer in one piece."""
+    model = asked.document.get("model")
+    if asked.path == "/v1/embeddings":
+        vector = [len(word) / 8 for word in tokens(asked.prompt, 8)]
+        return orjson.dumps({"object": "list", "model": model, "data": [{"index": 0, "embedding": vector}]})
+    if asked.path == "/v1/responses":
+        output = [{"type": "message", "content": [{"type": "output_text", "text": asked.text()}]}]
+        usage = {"input_tokens": len(asked.prompt), "output_tokens": asked.count}
+        return orjson.dumps({"id": id, "object": "response", "model": model, "output": output, "usage": usage})
+    choices = []
+    for index in range(asked.choices):
+        text = asked.text(index)
+        said: dict[str, Any] = {"message": {"role": "assistant", "content": text}} if asked.chat else {"text": text}
+        choices.append({"index": index, **said, "logprobs": None, "finish_reason": "length"})
+    kind = "chat.completion" if asked.chat else "text_completion"
+    frame = {"id": id, "object": kind, "created": CREATED, "model": model}
+    return orjson.dumps({**frame, "choices": choices, "usage": asked.usage})
+
+
+def text_in(asked: Question, body: bytes, choice: int = 0) -> str | None:
+    """What an answer says as a client reads it; C{None} where it does not look whole."""
+    return _text_in_stream(asked, body, choice) if asked.stream else _text_in_document(asked, body, choice)
+
+
+def _text_in_stream(asked: Question, body: bytes, choice: int) -> str | None:
+    if not body.endswith(b"\n\n"):
+        return None
+    said, finished = [], False
+    for event in body.decode().split("\n\n")[:-1]:
+        data = "\n".join(line[5:].lstrip(" ") for line in event.split("\n") if line.startswith("data:"))
+        if not data:
+            continue
+        if data == "[DONE]":
+            break
+        document = orjson.loads(data)
+        if "error" in document:
+            return None
+        if asked.path == "/v1/responses":
+            said.append(document.get("delta", ""))
+            finished = finished or document["type"] == "response.completed"
+        for each in document.get("choices", ()):
+            if each["index"] == choice:
+                said.append((each["delta"].get("content") or "") if asked.chat else each["text"])
+                finished = finished or each.get("finish_reason") is not None
+    return "".join(said) if finished else None
+
+
+def _text_in_document(asked: Question, body: bytes, choice: int) -> str | None:
+    try:
+        document = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return None
+    if asked.path == "/v1/embeddings":
+        return asked.text() if document["data"] else ""
+    if asked.path == "/v1/responses":
+        return str(document["output"][0]["content"][0]["text"])
+    said = document["choices"][choice]
+    return str(said["message"]["content"] if asked.chat else said["text"])
