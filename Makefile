@@ -1,7 +1,8 @@
 # make run            the gateway with two built-in demo engines; REPLICA=http://127.0.0.1:8000 for a real one
 # make test           everything that can be tested without real engines
+# make soak           the simulation, for as many seeds as wanted: SEEDS=20000
 # make test-engines   real vLLM and llama.cpp on the CPU, with real clients
-.PHONY: run test unit e2e lint types bench test-engines clean
+.PHONY: run test unit simulation soak e2e lint types bench test-engines clean
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.14,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
 VENV ?= .venv
@@ -10,6 +11,7 @@ READY := $(VENV)/.ready
 
 LISTEN ?= tcp:8080
 ARGS ?=
+SEEDS ?= 20000
 
 $(READY): setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 found: install one, or say PYTHON=/path/to/python" >&2; exit 1; }
@@ -23,13 +25,19 @@ run: $(READY)
 	exec $(BIN)/twistd -n --pidfile= aibrix-gateway --listen $(LISTEN) \
 	  $(if $(CONFIG),--config $(CONFIG)) $(if $(REPLICA),$(foreach r,$(REPLICA),--replica $(r)),$(if $(CONFIG),,--demo)) $(ARGS)
 
-test: lint types unit e2e
+test: lint types unit simulation e2e
 	@echo "make test: all passed"
 
 unit: $(READY)
 	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/replay tests/service tests/demo tests/ctl tests/benchmarks $(wildcard tests/test_*.py)
 	$(BIN)/python -m coverage report --fail-under 85
 	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.replay tests.service tests.demo tests.ctl $(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
+
+simulation: $(READY)
+	$(BIN)/python -m pytest -q tests/simulation
+
+soak: $(READY)
+	$(BIN)/python -m tests.simulation 0-$(shell expr $(SEEDS) - 1)
 
 e2e: $(READY)
 	$(BIN)/python -m pytest -q -o addopts="--strict-markers --reactor=default" tests/e2e

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.simulation.network import Event, Network, Socket
+from tests.simulation.network import Event, Network
 from tests.simulation.responses import NotHttp, ResponseReader, Seen
+from tests.simulation.sockets import Socket
 from tests.simulation.spelling import Question
 
 

@@ -8,9 +8,9 @@ from typing import Any, Final
 import orjson
 
 from tests.simulation.clients import Call, Client
-from tests.simulation.engines import Served
 from tests.simulation.responses import NotHttp
 from tests.simulation.scenario import GOOD
+from tests.simulation.served import Served
 from tests.simulation.spelling import text_in
 from tests.simulation.world import World
 
@@ -70,17 +70,30 @@ class _Judge:
         metrics, lines = self.world.gateway.metrics, self.world.lines
         if metrics.access_log_dropped:
             self.wrong.append(f"{metrics.access_log_dropped} lines of the access log are lost")
-        self.same("requests", metrics.requests, ((_model(line), line["route"], line["status"], line["outcome"]) for line in lines))
+        self.same(
+            "requests",
+            metrics.requests,
+            ((_model(line), line["route"], line["status"], line["outcome"]) for line in lines),
+        )
         self.same("errors", metrics.errors, ((line["error"],) for line in lines if line["error"]))
-        tokens: Counter[Any] = Counter()
+        logged: Counter[Any] = Counter()
         for line in lines:
             for kind in ("input", "output", "cached"):
-                tokens[_model(line), kind] += line[f"{kind}_tokens"] or 0
-        self.same("tokens", metrics.tokens, tokens.elements())
+                logged[_model(line), kind] += line[f"{kind}_tokens"] or 0
+            if line["tokens_by"] == "events":
+                logged[_model(line), "output_events"] += line["events"]
+        counted = {
+            (name, kind): count for name, meters in metrics.models.items() for kind, count in meters.tokens.items()
+        }
+        self.same("tokens", counted, logged.elements())
         attempts, sent = sum(metrics.attempts.values()), sum(line["attempts"] for line in lines)
         asked = sum(map(len, self.served.values()))
         if attempts < sent or attempts < asked:
             self.wrong.append(f"{attempts} attempts are counted, {sent} are in the log, and engines had {asked}")
+        for line in lines:
+            took, whole = line["phases"], line["duration_s"]
+            if min(took.values(), default=0.0) < 0 or not -1e-4 < whole - sum(took.values()) < 1e-4:
+                self.wrong.append(f"{line['id']}: its phases {took} are not the {whole:g} s that it took")
         for id, found in self.lines.items():
             if len(found) > 1:
                 self.wrong.append(f"{id}: {len(found)} lines in the log: {found}")
@@ -125,12 +138,19 @@ class _Judge:
             self.say(call, f"{len(seen.body)} bytes came, and {line['bytes_out']} are logged")
         if seen.header("x-request-id") != line["id"]:
             self.say(call, f"got the answer of {seen.header('x-request-id')}")
-        outcomes = WHOLE if call.ended == "whole" else CUT | WHOLE if client.left_at is not None else CUT
+        outcomes = WHOLE if call.ended == "whole" else CUT
+        if client.left_at is not None or (client.end == "reset" and (self.world.stopped or self.slept(client))):
+            outcomes = CUT | WHOLE
         if line["outcome"] not in outcomes:
             self.say(call, f"ended {call.ended}, and is logged as {line['outcome']}")
         if call.ended == "whole" and call.asked is not None:
             self.looks_whole(call, line)
         self.exact(call, line, served)
+
+    def slept(self, client: Client) -> bool:
+        """It took nothing for so long that it was not waited for."""
+        timeouts, naps = self.settings.timeouts, client.manner.naps
+        return naps is not None and naps[1] >= min(timeouts.client_stall, timeouts.keepalive)
 
     def looks_whole(self, call: Call, line: Line) -> None:
         """What looks whole is all that an undisturbed engine would have said."""
@@ -246,7 +266,9 @@ class _Judge:
             return
         if call.ended != "whole" or call.seen is None or call.seen.status != 200:
             status = call.seen.status if call.seen is not None else 0
-            self.say(call, f"{self.world.scenario.theme}: {call.ended or 'never ended'}, {status}, {self.lines.get(call.id)}")
+            self.say(
+                call, f"{self.world.scenario.theme}: {call.ended or 'never ended'}, {status}, {self.lines.get(call.id)}"
+            )
         elif any(_text(call, choice) is None for choice in range(call.asked.choices)):
             self.say(call, f"{self.world.scenario.theme}: not whole: {bytes(call.seen.body)!r}")
 

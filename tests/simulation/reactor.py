@@ -12,7 +12,9 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aibrix_twisted.service.reactor import RelayClient, RelayConnector, RelayPort, RelayReactor, RelayServer
-from tests.simulation.network import Network, Poller, Socket
+from tests.simulation.network import Network
+from tests.simulation.poller import Poller
+from tests.simulation.sockets import Socket
 
 
 class _Server(RelayServer):
@@ -64,7 +66,7 @@ class Threads:
         def run() -> None:
             try:
                 result = function(*args, **kwargs)
-            except Exception:
+            except Exception:  # noqa: BLE001 - as a thread pool has it
                 told(False, Failure())
             else:
                 told(True, result)

@@ -269,7 +269,9 @@ class _Maker:
         else:
             document["prompt" if path == "/v1/completions" else "input"] = words
         if path != "/v1/embeddings":
-            document["max_tokens"] = rng.choices((1, 4, 12, 30, 400), (2, 6, 6, 3, 1 if self.theme != "restart" else 0))[0]
+            document["max_tokens"] = rng.choices(
+                (1, 4, 12, 30, 400), (2, 6, 6, 3, 1 if self.theme != "restart" else 0)
+            )[0]
             if self.chance(0.6):
                 document["stream"] = True
                 if self.chance(0.4) and path != "/v1/responses":

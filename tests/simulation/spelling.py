@@ -83,7 +83,9 @@ def stream_of(asked: Question, profile: Profile, id: str) -> list[Piece]:
     every = range(asked.choices)
     if asked.chat:
         for index in every:
-            add("first", [{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}])
+            add(
+                "first", [{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}]
+            )
     for step in zip(*(tokens(asked.prompt, asked.count, index) for index in every), strict=True):
         for index in every:
             said = {"delta": {"content": step[index]}} if asked.chat else {"text": step[index]}

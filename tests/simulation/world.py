@@ -21,10 +21,12 @@ from aibrix_twisted.service.config.load import ConfigError
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.gateway import Gateway
 from tests.simulation.clients import Client
-from tests.simulation.engines import Engine, Served
-from tests.simulation.network import Looks, Network
+from tests.simulation.engines import Engine
+from tests.simulation.network import Network
+from tests.simulation.poller import Looks, Waiting
 from tests.simulation.reactor import SimulatedReactor
 from tests.simulation.scenario import Act, Scenario
+from tests.simulation.served import Served
 
 #: Nothing takes this long, in seconds of the simulation and in turns of the reactor.
 PATIENCE_S = 400.0
@@ -251,6 +253,7 @@ class World:
 
         with (
             patch("aibrix_twisted.service.upstream.protocol.select", Looks(self.network)),
+            patch("aibrix_twisted.service.downstream.unsent.ioctl", Waiting(self.network)),
             patch("aibrix_twisted.service.wheel.set", OrderedSet, create=True),
             patch.object(Exchanges, "fleet_is", remembered),
         ):
@@ -291,7 +294,9 @@ class World:
     def _check_end(self) -> None:
         """The process is over."""
         self._check_idle()
-        control = [one for one in self.reactor.left if type(getattr(one, "protocol", None)).__module__.startswith("twisted")]
+        control = [
+            one for one in self.reactor.left if type(getattr(one, "protocol", None)).__module__.startswith("twisted")
+        ]
         left = [one for one in self.reactor.left if one not in control]
         if left:
             self.wrong.append(f"still read or written at the end: {left}")
