@@ -24,6 +24,7 @@ from zope.interface import implementer
 
 from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.downstream.unsent import unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
@@ -64,6 +65,7 @@ class DownstreamConnection(Protocol):
         self._lingered = -1  # bytes thrown away; -1: not lingering
         self._stalled_since: float | None = None
         self._why_gone = "the client left"
+        self._unsent = 0  # bytes that it had yet to take at the last check
         self._reading_paused = False
         self._refusal: GatewayError | None = None  # said once the request, which has no body, is over
         self._unread = False
@@ -222,6 +224,9 @@ class DownstreamConnection(Protocol):
     def check(self, now: float) -> None:
         """From the wheel."""
         timeouts = self._settings.timeouts
+        unsent, self._unsent = self._unsent, unsent_bytes(self.transport)
+        if self._unsent < unsent:
+            self._takes(now)
         waited = now - self._since
         if self._lingered >= 0 or self._closing:
             if waited > (timeouts.client_stall if self._closing else LINGER_S):
@@ -238,6 +243,13 @@ class DownstreamConnection(Protocol):
                 self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
         elif waited > timeouts.keepalive:
             self._close()
+
+    def _takes(self, now: float) -> None:
+        """The client took some of what waits for it, however slowly: it is neither gone nor idle."""
+        if self._stalled_since is not None:
+            self._stalled_since = now
+        if self._closing or (self._work is None and self._head is None and self._parser.idle):
+            self._since = now
 
     def _check_body(self, now: float, waited: float) -> None:
         timeouts, rate = self._settings.timeouts, self._settings.limits.client_min_rate
@@ -331,4 +343,5 @@ class DownstreamConnection(Protocol):
         if not self._closing and not self._over:
             self._closing = True
             self._since = self._wheel.now
+            self.transport.unregisterProducer()  # Twisted does not close beneath a producer that it has paused
             self.transport.loseConnection()

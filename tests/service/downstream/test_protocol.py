@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.settings import Limits, Settings, Timeouts
 from tests.cuts import every_cut
-from tests.fakes import Bench, answer, post, replica
+from tests.fakes import Bench, Wire, answer, post, replica
 from tests.wire.test_head import BAD_REQUESTS
 
 GET_HEALTH = b"GET /healthz HTTP/1.1\r\nhost: gw\r\n\r\n"
@@ -228,6 +228,50 @@ class DeadlineTests(SynchronousTestCase):
         self.assertFalse(wire.closing)
         bench.advance(2.0)
         self.assertTrue(wire.closing)
+
+    def slow_client(self) -> tuple[Bench, Wire, list[int]]:
+        """One that takes a hundred bytes a second of an answer of a thousand, and is then looked for."""
+        bench = Bench(Settings(timeouts=Timeouts(client_stall=3.0, keepalive=4.0)))
+        client, wire = bench.client()
+        wire._tempDataLen = 0  # type: ignore[attr-defined]
+        client.dataReceived(post())
+        up, _ = bench.upstream()
+        up.dataReceived(answer())
+        wire._tempDataLen = 1000  # type: ignore[attr-defined]
+        return bench, wire, [900, 800, 700, 600, 500, 400, 300, 200, 100, 0]
+
+    def test_a_client_that_takes_its_answer_slowly_is_not_idle(self) -> None:
+        """What was written to it is not all taken yet; idle it is only after that."""
+        bench, wire, lefts = self.slow_client()
+        for wire._tempDataLen in lefts:  # type: ignore[attr-defined]
+            bench.advance(1.0)
+        bench.advance(2.0)
+        self.assertFalse(wire.closing)
+        bench.advance(3.0)
+        self.assertTrue(wire.closing)
+
+    def test_nor_does_it_stall(self) -> None:
+        """Its transport is paused until it has taken all; what counts is whether it takes any."""
+        bench, wire, lefts = self.slow_client()
+        wire.producer.pauseProducing()
+        for wire._tempDataLen in lefts[:5]:  # type: ignore[attr-defined]
+            bench.advance(1.0)
+        self.assertFalse(wire.aborted)
+        bench.advance(4.0)
+        self.assertTrue(wire.aborted)
+
+    def test_a_close_waits_for_it(self) -> None:
+        """As long as it takes some; and Twisted does not close beneath a producer, so there is none."""
+        bench, wire, lefts = self.slow_client()
+        wire.producer.pauseProducing()
+        wire.producer.drain()
+        self.assertTrue(wire.closing)
+        self.assertIs(wire.producer, None)
+        for wire._tempDataLen in lefts[:5]:  # type: ignore[attr-defined]
+            bench.advance(1.0)
+        self.assertFalse(wire.aborted)
+        bench.advance(4.0)
+        self.assertTrue(wire.aborted)
 
     def test_what_comes_while_lingering_is_thrown_away(self) -> None:
         """Bounded in bytes and in time."""

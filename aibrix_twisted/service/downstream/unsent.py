@@ -1,0 +1,27 @@
+"""How much of what was written to a client it has yet to take."""
+
+from __future__ import annotations
+
+from array import array
+from fcntl import ioctl
+from termios import TIOCOUTQ
+from typing import Any
+
+
+def unsent_bytes(transport: Any) -> int:
+    """What waits to be sent, in bytes: in the transport's buffer, and with it what the system holds and the client's
+    has not acknowledged (Linux: C{SIOCOUTQ} of C{tcp(7)}).
+
+    0 where the transport's buffer is empty: what the system alone holds needs nobody's help any more.  0, too, for a
+    transport that is not Twisted's own on a socket.
+    """
+    waiting: int = getattr(transport, "_tempDataLen", 0) + len(getattr(transport, "dataBuffer", b""))
+    waiting -= getattr(transport, "offset", 0)
+    if not waiting or not hasattr(transport, "fileno"):
+        return waiting
+    held = array("i", [0])
+    try:
+        ioctl(transport.fileno(), TIOCOUTQ, held)
+    except OSError:  # it is no socket any more
+        return waiting
+    return waiting + held[0]
