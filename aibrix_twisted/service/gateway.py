@@ -307,6 +307,8 @@ class Gateway(MultiService):
             _log.warn("{count} exchanges are cut short", count=exchanges.under_way)
             for connection in tuple(exchanges.live):
                 connection.expire("the gateway is stopping")
+            for run in tuple(exchanges.orphans):
+                run.expire("the gateway is stopping")
             await self._until_idle(FAREWELL_S)
         _log.info("drained")
 

@@ -366,6 +366,26 @@ class DrainTests(GatewayTestCase):
         self.assertEqual(self.reactor.stops, 1)
         self.assertEqual(self.gateway.fleet.replicas[0].load.in_flight, 0)
 
+    def test_what_is_read_for_nobody_ends_too(self) -> None:
+        """A replica that is to finish whatever it began has as long as everyone; then its exchange is over."""
+        drained = dataclasses.replace(SETTINGS.replica[0], on_client_gone="drain")
+        self.source.next = dataclasses.replace(SETTINGS, replica=(drained,))
+        self.gateway.reload()
+        client = self.client(post())
+        up = self.reactor.tcpClients[0][2].buildProtocol(None)
+        wire = Wire(up)
+        up.makeConnection(wire)
+        client.lose()
+        self.gateway.drain_and_stop()
+        self.reactor.closing[0].callback(None)
+        self.advance(DRAIN_S - 0.1)
+        self.assertEqual((self.gateway.exchanges.under_way, wire.aborted), (1, False))
+        self.advance(0.2)
+        self.assertEqual((self.gateway.exchanges.under_way, wire.aborted), (0, True))
+        self.assertEqual(self.gateway.exchanges.orphans, set())
+        ((_, _, status, outcome),) = self.gateway.metrics.requests
+        self.assertEqual((status, outcome), (499, "abandoned"))
+
     def test_a_second_signal_stops_at_once(self) -> None:
         """And the third, or the drain's own end, does not stop what has stopped."""
         busy = self.client(post())

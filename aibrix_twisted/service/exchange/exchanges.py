@@ -55,6 +55,7 @@ class Exchanges:
     @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
     @ivar live: the clients that are connected.
     @ivar by_address: how many of them are of each address.
+    @ivar orphans: exchanges whose client left, and whose answer is read to its end all the same.
     @ivar book: exchanges that are not over, and the last that are.
     @ivar tracer: keeps spans of those that are sampled; C{None}: of none.
     @ivar late: counts of what came for a response that had ended, by event.
@@ -86,6 +87,7 @@ class Exchanges:
         self.late = metrics.late_events
         self.draining = False
         self.live: set[DownstreamConnection] = set()
+        self.orphans: set[Run] = set()
         self.book = Book()
         self.fleet = Fleet()
         self.catalogue = Catalogue(self.fleet, {})

@@ -459,6 +459,7 @@ class Run:
             rival.end(Cause.CLIENT_GONE)
         if attempt.replica.drains and attempt.sent is not None:
             self._slot = self._exchanges.wheel.join(self)
+            self._exchanges.orphans.add(self)
             if attempt.answer is not None:
                 attempt.answer.detach()
             if self._paused:
@@ -544,6 +545,7 @@ class Run:
         """Everything is written: let go, then let the client's connection go on."""
         if self._slot is not None:
             self._slot.discard(self)
+            self._exchanges.orphans.discard(self)
         self._last = self._declined = self._waiter = None  # they know us: a circle would wait for the collector
         settle_exchange(self.exchange, self._reply, self._exchanges)
         if not self._gone:

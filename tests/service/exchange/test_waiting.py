@@ -454,6 +454,7 @@ class CommentTests(Fixture):
             self.assertEqual(got.count(b"data: "), 1)
             self.assertFalse(got.endswith(b"0\r\n\r\n"))
             self.assertTrue(wire.closing)
+            self.assertEqual((bench.log.seen[0].outcome, bench.log.seen[0].error), (Outcome.BROKEN, "engine_reported"))
             self.is_over()
 
     def test_no_replica_after_a_comment(self) -> None:
