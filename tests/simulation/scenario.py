@@ -378,6 +378,8 @@ class _Maker:
         for _ in range(self.one((1, 2, 4))):
             seconds = self.one((0.3, 2.0, 20.0))
             scenario.acts.append(Act(self.rng.uniform(0.1, 5.0), self.one(("freeze", "jump")), more=seconds))
+        if self.chance(0.3):
+            scenario.acts.append(Act(self.rng.uniform(0.1, 5.0), "set clock", more=self.one((-3600.0, 3600.0))))
 
     def acts_storm(self, scenario: Scenario) -> None:
         """All at once."""
