@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from aibrix_twisted.domain.exchange import Exchange
-from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.domain.replica import ReplicaLoad
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.exchange.settle import settle_orphan
@@ -58,13 +58,14 @@ def findings(exchanges: Exchanges) -> Iterator[Finding]:
 
 def _leases(exchanges: Exchanges, runs: list[Run]) -> Iterator[Finding]:
     """A replica counts as many attempts, of each model, as there are."""
-    there: dict[Replica, Counter[str]] = {replica: Counter() for replica in exchanges.fleet.replicas}
+    # By what counts, not by the replica: one whose settings have changed is another, and goes on with the same counts.
+    there: dict[ReplicaLoad, Counter[str]] = {replica.load: Counter() for replica in exchanges.fleet.replicas}
     for run in runs:
         for attempt in run.attempts_under_way:
-            if attempt.replica in there:  # else it was taken off the fleet, and nobody looks at its counts
-                there[attempt.replica][attempt.record.model] += 1
-    for replica, models in there.items():
-        load = replica.load
+            if attempt.replica.load in there:  # else it was taken off the fleet, and nobody looks at its counts
+                there[attempt.replica.load][attempt.record.model] += 1
+    for replica in exchanges.fleet.replicas:
+        load, models = replica.load, there[replica.load]
         counted = {model: count for model, count in load.by_model.items() if count}
         if counted != models or load.in_flight != models.total():
             what = f"replica {replica.name} counts {load.in_flight} attempts in flight; there are {models.total()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections import Counter
 from collections.abc import Callable
 
@@ -64,6 +65,29 @@ class HealthyTests(SynchronousTestCase):
         second.dataReceived(post())
         self.assertEqual(bench.exchanges.waiting.room.count, 1)
         self.assertEqual(bench.kinds(), Counter())
+
+    def test_while_settings_change(self) -> None:
+        """A replica whose settings are others goes on with the counts of the one that it was."""
+        bench = Audited()
+        bench.client()[0].dataReceived(post())
+        bench.replicas = (dataclasses.replace(bench.replicas[0], weight=2.0),)
+        bench.publish()
+        self.assertEqual(bench.replicas[0].load.in_flight, 1)
+        self.assertEqual(bench.kinds(), Counter())
+        bench.upstream()[0].dataReceived(answer())
+        self.assertEqual((bench.replicas[0].load.in_flight, bench.kinds()), (0, Counter()))
+
+    def test_while_a_connection_closes(self) -> None:
+        """Its transport says so in a turn of its own."""
+        for said in (answer(b"{}", b"connection: close"), b"HTTQ", answer() + b"excess"):
+            bench = Audited()
+            bench.client()[0].dataReceived(post())
+            up, wire = bench.upstream()
+            wire.abortConnection = lambda: None  # type: ignore[method-assign]
+            up.dataReceived(said)
+            self.assertEqual((bench.pool.open, bench.pool.idle, bench.kinds()), (1, 0, Counter()))
+            wire.lose()
+            self.assertEqual(bench.pool.open, 0)
 
     def test_a_refused_client_that_lingers(self) -> None:
         """It has had its answer."""
