@@ -224,10 +224,11 @@ class DownstreamConnection(Protocol):
     def check(self, now: float) -> None:
         """From the wheel."""
         timeouts = self._settings.timeouts
-        unsent, self._unsent = self._unsent, unsent_bytes(self.transport)
+        waited, unsent = now - self._since, self._unsent
+        self._unsent = unsent_bytes(self.transport, beneath=bool(unsent) or waited > timeouts.keepalive)
         if self._unsent < unsent:
             self._takes(now)
-        waited = now - self._since
+            waited = now - self._since
         if self._lingered >= 0 or self._closing:
             if waited > (timeouts.client_stall if self._closing else LINGER_S):
                 self.transport.abortConnection()
@@ -241,14 +242,15 @@ class DownstreamConnection(Protocol):
         elif not self._parser.idle:
             if waited > timeouts.client_header:
                 self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
-        elif waited > timeouts.keepalive:
+        elif waited > timeouts.keepalive + (timeouts.client_stall if self._unsent else 0.0):
             self._close()
 
     def _takes(self, now: float) -> None:
         """The client took some of what waits for it, however slowly: it is neither gone nor idle."""
         if self._stalled_since is not None:
             self._stalled_since = now
-        if self._closing or (self._work is None and self._head is None and self._parser.idle):
+        over = self._closing or self._lingered >= 0
+        if over or (self._work is None and self._head is None and self._parser.idle):
             self._since = now
 
     def _check_body(self, now: float, waited: float) -> None:

@@ -8,16 +8,16 @@ from termios import TIOCOUTQ
 from typing import Any
 
 
-def unsent_bytes(transport: Any) -> int:
+def unsent_bytes(transport: Any, *, beneath: bool = False) -> int:
     """What waits to be sent, in bytes: in the transport's buffer, and with it what the system holds and the client's
     has not acknowledged (Linux: C{SIOCOUTQ} of C{tcp(7)}).
 
-    0 where the transport's buffer is empty: what the system alone holds needs nobody's help any more.  0, too, for a
-    transport that is not Twisted's own on a socket.
+    @param beneath: ask the system, too, where the transport's buffer is empty.
+    @return: 0, too, for a transport that is not Twisted's own on a socket.
     """
     waiting: int = getattr(transport, "_tempDataLen", 0) + len(getattr(transport, "dataBuffer", b""))
     waiting -= getattr(transport, "offset", 0)
-    if not waiting or not hasattr(transport, "fileno"):
+    if not (waiting or beneath) or not hasattr(transport, "fileno"):
         return waiting
     held = array("i", [0])
     try:

@@ -273,6 +273,16 @@ class DeadlineTests(SynchronousTestCase):
         bench.advance(4.0)
         self.assertTrue(wire.aborted)
 
+    def test_nor_is_it_cut_while_lingering(self) -> None:
+        """What it had asked before is not lost for a last request that is refused."""
+        bench, wire, lefts = self.slow_client()
+        wire.protocol.dataReceived(post(b"x" * 5000, b"/nowhere")[:-4000])
+        for wire._tempDataLen in lefts[:5]:  # type: ignore[attr-defined]
+            bench.advance(1.0)
+        self.assertFalse(wire.aborted)
+        bench.advance(3.0)
+        self.assertTrue(wire.aborted)
+
     def test_what_comes_while_lingering_is_thrown_away(self) -> None:
         """Bounded in bytes and in time."""
         bench = Bench()

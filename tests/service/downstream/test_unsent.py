@@ -53,6 +53,7 @@ class UnsentTests(SynchronousTestCase):
         transport._takes = 5000
         transport.doWrite()
         self.assertEqual(unsent_bytes(transport), 0)
+        self.assertGreaterEqual(unsent_bytes(transport, beneath=True), 2000)
 
     def test_no_socket(self) -> None:
         """A transport without one, or with one that is closed, is asked for its buffer only."""
