@@ -40,6 +40,7 @@ class _Judge:
         for engine in world.engines.values():
             for served in engine.served:
                 self.served.setdefault(served.id, []).append(served)
+        self.ids = {call.id for client in world.clients for call in client.calls}
         self.settings = world.scenario.settings
         temper = world.scenario.temper
         #: What things take at the most between their happening and the gateway's knowing, or an engine's.
@@ -107,8 +108,10 @@ class _Judge:
 
     def call(self, client: Client, call: Call, before: float) -> None:
         line = next(iter(self.lines.get(call.id, ())), None)
-        if line is None and call.seen is not None and call.expected:  # its head was not read
-            line = next(iter(self.lines.get(call.seen.header("x-request-id") or "", ())), None)
+        if line is None and call.seen is not None:
+            id = call.seen.header("x-request-id") or ""
+            if id not in self.ids:  # else its head was not read, and it was given one of ours
+                line = next(iter(self.lines.get(id, ())), None)
         served = self.served.get(call.id, [])
         try:
             self.seen(client, call, line, served)
@@ -134,6 +137,8 @@ class _Judge:
             self.say(call, f"was answered with {seen.status}, expected one of {call.expected}")
         if line["status"] != seen.status and not (line["status"] == 499 and call.ended != "whole"):
             self.say(call, f"was answered with {seen.status}, and logged with {line['status']}")
+        if (line["outcome"] == "abandoned") != (line["status"] == 499):
+            self.say(call, f"is logged as {line['outcome']}, with {line['status']}")
         if call.ended == "whole" and line["bytes_out"] != len(seen.body):
             self.say(call, f"{len(seen.body)} bytes came, and {line['bytes_out']} are logged")
         if seen.header("x-request-id") != line["id"]:
@@ -187,13 +192,26 @@ class _Judge:
         hidden = edited and call.asked is not None and not call.asked.include_usage
         said = []
         for each in served:
-            if each.engine == (name or "").removeprefix("extra-") and each.begun and (each.status == seen.status):
+            theirs = each.engine == (name or "").removeprefix("extra-") and each.begun and each.status == seen.status
+            if theirs and (each.finished or call.ended != "whole" or own or seen.framing == "close"):
                 said.append(b"".join(piece.data for piece in each.said if not (hidden and piece.kind == "usage")))
         if call.ended == "whole" and not own:
+            if edited or call.asked is None or not call.asked.stream or call.asked.include_usage:
+                self.usage(call, line)
             if body not in said:
                 self.say(call, f"its body is nothing that {name} said: {body[:200]!r} ... {body[-100:]!r}")
         elif not any(each.startswith(body) for each in said) and not _begins(body, said):
             self.say(call, f"it does not begin as {name} said it: {body[-200:]!r}")
+
+    def usage(self, call: Call, line: Line) -> None:
+        """What it took is what the engine said."""
+        asked, seen = call.asked, call.seen
+        if asked is None or seen is None or line["outcome"] != "complete" or seen.status != 200:
+            return
+        took = line["input_tokens"], line["output_tokens"]
+        said = (len(asked.prompt), asked.count * asked.choices)
+        if asked.path != "/v1/embeddings" and took != said:
+            self.say(call, f"took {said} tokens, and is logged with {took}")
 
     def asked(self, call: Call, served: Served) -> None:
         """What an engine got is what the client sent, but for edits."""

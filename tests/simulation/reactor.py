@@ -24,6 +24,13 @@ class _Server(RelayServer):
         super().__init__(*args)
         self.bufferSize = self.reactor.network.temper.buffer
 
+    def write(self, data: bytes) -> None:
+        """What is kept for a client that does not keep up is remembered."""
+        super().write(data)
+        kept = self._tempDataLen + len(self.dataBuffer) - self.offset
+        if kept > self.reactor.most_kept:
+            self.reactor.most_kept = kept
+
 
 class _Port(RelayPort):
     """Listens in memory."""
@@ -121,6 +128,7 @@ class Resolver:
 class SimulatedReactor(RelayReactor):
     """What the daemon runs on, but for sockets, threads and time.
 
+    @ivar most_kept: bytes that were kept for one client.
     @ivar left: what was still open when everything had been told to stop.
     """
 
@@ -129,6 +137,7 @@ class SimulatedReactor(RelayReactor):
     def __init__(self, network: Network) -> None:
         self.network = network
         self.left: list[Any] = []
+        self.most_kept = 0
         self.threads = Threads(network, network.latency)
         self.seconds = lambda: network.now + network.offset  # type: ignore[method-assign]
         super().__init__()

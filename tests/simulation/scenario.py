@@ -124,7 +124,7 @@ class _Maker:
                 models=("m",) if index == 0 or self.chance(0.7) else ("m", "n"),
                 prefill=self.one(((0.0, 0.0), (0.005, 0.05), (0.05, 0.5))),
                 gap=self.one(((0.0, 0.0), (0.001, 0.02), (0.01, 0.1))),
-                idle_s=self.one((5.0, 5.0, 5.0, 0.3, 0.05)),
+                idle_s=self.one((5.0, 5.0, 60.0, 0.3, 0.05)),
                 metrics=self.chance(0.2),
             )
             if theme in ("engines", "storm"):
@@ -154,7 +154,7 @@ class _Maker:
             client_header=self.one((2.0, 5.0)),
             client_body=self.one((3.0, 6.0)),
             client_stall=self.one((2.0, 5.0)) if not good else 30.0,
-            keepalive=self.one((1.0, 3.0)) if not good else 30.0,
+            keepalive=self.one((1.0, 3.0)) if not patient else 30.0,
             drain=self.one((0.0, 0.5, 5.0)),
         )
         replicas = tuple(self.replica(name, index, known=habits[name], good=good) for index, name in enumerate(habits))

@@ -36,6 +36,9 @@ PATIENCE_TURNS = 400_000
 #: For idle connections to be given up.
 QUIET_S = 5.5
 
+#: Answers that are no streams are given whole, and are not longer than this, with their heads.
+UNSTREAMED = 16384
+
 #: What is said of a configuration that cannot be used is an error, and no defect.
 _EXPECTED_ERRORS = ("not reloaded: {problem}",)
 
@@ -265,7 +268,10 @@ class World:
         with (
             patch("aibrix_twisted.service.upstream.protocol.select", Looks(self.network)),
             patch("aibrix_twisted.service.downstream.unsent.ioctl", Waiting(self.network)),
-            patch("aibrix_twisted.service.gateway.time", SimpleNamespace(time=self._wall)),
+            patch(
+                "aibrix_twisted.service.gateway.time",
+                SimpleNamespace(time=self._wall, time_ns=lambda: int(self._wall() * 1e9)),
+            ),
             patch("aibrix_twisted.service.wheel.set", OrderedSet, create=True),
             patch.object(Exchanges, "fleet_is", remembered),
         ):
@@ -307,6 +313,9 @@ class World:
     def _check_end(self) -> None:
         """The process is over."""
         self._check_idle()
+        bound = 3 * self.scenario.temper.buffer + UNSTREAMED
+        if self.reactor.most_kept > bound:
+            self.wrong.append(f"{self.reactor.most_kept} bytes were kept for a client that did not keep up")
         control = [
             one for one in self.reactor.left if type(getattr(one, "protocol", None)).__module__.startswith("twisted")
         ]
