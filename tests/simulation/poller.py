@@ -115,5 +115,7 @@ class Waiting:
 
     def __call__(self, fd: int, what: int, into: Any) -> None:
         """Say it."""
-        end = self._network.open[fd]
+        end = self._network.open.get(fd)
+        if end is None:
+            raise OSError(errno.EBADF, "closed")
         into[0] = end.unacknowledged
