@@ -273,7 +273,8 @@ class Client:
         try:
             self._reader.closed(clean=how == "closed")
         except NotHttp as wrong:
-            self.problems.append(f"{self.name}: {wrong}")
+            if how == "closed" and self.left_at is None:  # else it is only not all of it
+                self.problems.append(f"{self.name}: {wrong}")
         if not self.end:
             self._over(how)
             self._close()

@@ -133,6 +133,9 @@ class World:
         self.gateway = gateway = Gateway(reactor, self._source.next, self._source)  # type: ignore[arg-type]
         gateway.exchanges.rng.seed(f"gateway {scenario.seed}")  # type: ignore[attr-defined]
         gateway.exchanges.live = OrderedSet()  # type: ignore[assignment]
+        if gateway.exchanges.hedges is not None:  # it knows how soon answers begin
+            for size in (32, 100, 300, 1000) * 32:
+                gateway.exchanges.hedges.began("m", size, 0.1)
         if scenario.slow_disk:
             reactor.threads.slow = lambda: self._lot.choice((0.0, 0.01, scenario.slow_disk))
         reactor.addSystemEventTrigger("before", "shutdown", gateway.stopService)
