@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import random
 import socket
 import struct
+import sys
+import termios
 from collections.abc import Callable
 from typing import Any
 
@@ -172,8 +175,18 @@ class Outlet:
         self._when_out(self._reset if reset else self._transport.loseConnection)
 
     def _reset(self) -> None:
-        """Once what was written has left, a close that throws away the rest on both sides."""
+        """Once what was written has arrived, a close that throws away the rest on both sides."""
         handle = getattr(self._transport, "socket", None)
-        if handle is not None:
+        if handle is None or not self._transport.connected:
+            self._transport.abortConnection()
+        elif _unheard_bytes(handle):
+            self._clock.callLater(0.001, self._reset)
+        else:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-        self._clock.callLater(0, self._transport.abortConnection)
+            self._transport.abortConnection()
+
+
+def _unheard_bytes(handle: socket.socket) -> int:
+    """How many bytes that were sent the other side has not acknowledged: a reset would take them back (tcp(7))."""
+    count = fcntl.ioctl(handle.fileno(), termios.TIOCOUTQ, bytes(4))
+    return int.from_bytes(count, sys.byteorder)

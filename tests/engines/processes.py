@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 from tests.engines import home
 
@@ -142,6 +144,26 @@ def gateway(*replicas: str, config: str = "") -> Running:
     return running
 
 
+def facts(gateway: Running) -> dict[str, dict[str, Any]]:
+    """What the admin API says of each replica."""
+    with urllib.request.urlopen(f"{gateway.admin}/api/replicas", timeout=10) as response:
+        return {replica["name"]: replica for replica in json.load(response)["replicas"]}
+
+
+def body_of(raw: bytes) -> bytes:
+    """The body of the one response, framing taken off; of what is more, or less, than one: whatever there is."""
+    head, _, rest = raw.partition(b"\r\n\r\n")
+    if b"transfer-encoding: chunked" not in head.lower():
+        return rest
+    body = b""
+    while True:
+        size, _, rest = rest.partition(b"\r\n")
+        if not size.isalnum() or not int(size, 16):
+            return body
+        body += rest[: int(size, 16)]
+        rest = rest[int(size, 16) + 2 :]
+
+
 class Tap:
     """Stands between a client and a server, passes every byte, and keeps those that the server sent.
 
@@ -155,11 +177,17 @@ class Tap:
         self._listening = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listening.getsockname()[1])
         self.url = f"http://127.0.0.1:{self.port}"
-        threading.Thread(target=self._accept, daemon=True).start()
+        self._closed = False
+        self._accepting = threading.Thread(target=self._accept, daemon=True)
+        self._accepting.start()
 
     def last(self) -> bytes:
         """What came on the newest connection that something came on."""
         return bytes(next(answer for answer in reversed(self.answers) if answer))
+
+    def saw(self, body: bytes) -> bool:
+        """Whether a response with this body, chunked or not, came on any connection; others may have come, too."""
+        return any(body_of(bytes(answer)) == body for answer in self.answers if answer)
 
     def clear(self) -> None:
         """Forget."""
@@ -168,6 +196,9 @@ class Tap:
 
     def close(self) -> None:
         """Accept no more, and let go of every connection."""
+        self._closed = True
+        self._listening.shutdown(socket.SHUT_RDWR)  # wakes whoever waits in C{accept}
+        self._accepting.join()
         for peer in (self._listening, *self._peers):
             peer.close()
 
@@ -176,6 +207,9 @@ class Tap:
             try:
                 client, _ = self._listening.accept()
             except OSError:
+                return
+            if self._closed:
+                client.close()
                 return
             try:
                 server = socket.create_connection(("127.0.0.1", self._server))

@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import time
-import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from statistics import median, quantiles
-from typing import Any
 
 import pytest
 
 from tests.engines import processes
 from tests.engines.load import Load, Seen, until
+from tests.engines.processes import facts
 
 #: Of p99, after and before.
 MAX_RATIO = 1.5
@@ -53,12 +51,6 @@ def pair() -> Iterator[Replicas]:
     yield replicas
     for engine in replicas.running:
         engine.stop()
-
-
-def facts(gateway: processes.Running) -> dict[str, dict[str, Any]]:
-    """What the admin API says of each replica."""
-    with urllib.request.urlopen(f"{gateway.admin}/api/replicas", timeout=10) as response:
-        return {replica["name"]: replica for replica in json.load(response)["replicas"]}
 
 
 def up(gateway: processes.Running) -> set[str]:
