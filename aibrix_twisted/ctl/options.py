@@ -10,6 +10,7 @@ from typing import Any, Final, get_args
 from aibrix_twisted import __version__
 from aibrix_twisted.ctl.check import check
 from aibrix_twisted.ctl.desk import Desk
+from aibrix_twisted.ctl.explain import explain
 from aibrix_twisted.ctl.logs import UNIT, logs
 from aibrix_twisted.ctl.models import models
 from aibrix_twisted.ctl.reload import reload
@@ -70,6 +71,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Namespace
     command("models", models, "show each model, and how many of its replicas are up")
     _add_requests(command("requests", requests, "show requests under way, or the last that are over"))
     command("request", request, "show where one request's time went").add_argument("id", metavar="ID")
+    command("explain", explain, "show why one request went where it did").add_argument("id", metavar="ID")
     _add_top(command("top", top, "watch the gateway at work; q quits"))
     _add_logs(command("logs", logs, "show lines of the access log"))
     _add_simulate(command("simulate", simulate, "replay a trace with policies, in virtual time; asks no gateway"))

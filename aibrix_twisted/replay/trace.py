@@ -32,7 +32,7 @@ class BadTrace(Exception):
 
 def read_trace(lines: Iterable[bytes]) -> list[Arrival]:
     """Mooncake's format (FAST '25, C{timestamp} in milliseconds), or what C{GET /api/flights} gives, which says with
-    C{block_bytes} how long its blocks are.
+    C{block_bytes} how long its blocks are, and with C{input_bytes} the whole text.
 
     @return: by time.
     @raise BadTrace: a line is neither.
@@ -57,11 +57,11 @@ def _arrival(number: int, line: bytes) -> Arrival:
     hashes = said.get("hash_ids")
     if not isinstance(hashes, list) or not all(type(hash) is int for hash in hashes):
         raise BadTrace(f"line {number}: hash_ids: expected a list of whole numbers")
-    return Arrival(at / 1000.0, _prompt(tokens, hashes, said.get("block_bytes"), number), tokens, max(1, answer))
+    length = int(_number(said, "input_bytes", number)) if "input_bytes" in said else tokens * BYTES_A_TOKEN
+    return Arrival(at / 1000.0, _prompt(length, hashes, said.get("block_bytes"), number), tokens, max(1, answer))
 
 
-def _prompt(tokens: int, hashes: Sequence[int], block_bytes: Any, number: int) -> Prompt:
-    length = tokens * BYTES_A_TOKEN
+def _prompt(length: int, hashes: Sequence[int], block_bytes: Any, number: int) -> Prompt:
     if block_bytes is None:
         size = MOONCAKE_BLOCK_TOKENS * BYTES_A_TOKEN
         return Prompt(length, hashes, range(size, size * (len(hashes) + 1), size))

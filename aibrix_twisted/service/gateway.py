@@ -28,6 +28,7 @@ from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.config.replicas import key_of
 from aibrix_twisted.service.discovery.discovery import Discovery
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
+from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.exchange.prefix_state import keep_state, restore_state
 from aibrix_twisted.service.owned import log_failure_of
@@ -135,6 +136,11 @@ class Gateway(MultiService):
     def fleet(self) -> Fleet:
         """The fleet as it is now."""
         return self.exchanges.fleet
+
+    @property
+    def chooser(self) -> Chooser:
+        """Who decides which replica gets a request, and what was decided."""
+        return self.exchanges.chooser
 
     @property
     def clients(self) -> int:

@@ -28,6 +28,7 @@ _JOINERS = frozenset({"audit", "exchange", "process", "gateway", "reactor"})
 #: And who else uses a neighbour, with the reason.
 _NEIGHBOURS = {
     ("admin", "config"): "a replica that is added is checked like one in a file",
+    ("admin", "exchange"): "the admin listener is where it is asked why a replica was chosen",
     ("admin", "discovery"): "the admin listener is where the fleet is shown and changed",
     ("admin", "telemetry"): "the admin listener is where the metrics are read",
     ("discovery", "health"): "whoever keeps the fleet asks each replica how it is",

@@ -23,6 +23,8 @@ class ReadTests(SynchronousTestCase):
         """Blocks as long as they are said to be."""
         (arrival,) = read_trace([LINE[:-1] + b', "block_bytes": 128}'])
         self.assertEqual([arrival.prompt.covered(blocks) for blocks in (1, 2)], [128, 256])
+        (arrival,) = read_trace([LINE[:-1] + b', "block_bytes": 128, "input_bytes": 300}'])
+        self.assertEqual((arrival.prompt.length, arrival.input_tokens), (300, 600))
 
     def test_an_answer_has_a_token(self) -> None:
         """At least."""

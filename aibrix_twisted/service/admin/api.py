@@ -16,6 +16,7 @@ from aibrix_twisted.service.admin.guard import Guard
 from aibrix_twisted.service.admin.look import Seen
 from aibrix_twisted.service.admin.openapi import openapi_document
 from aibrix_twisted.service.admin.requests import request_document, requests_document
+from aibrix_twisted.service.admin.routing import Routed, explain_document, flights_document, route_document
 from aibrix_twisted.service.admin.stats import fleet_document, stats_document
 
 #: No table of a replica is longer.
@@ -84,6 +85,24 @@ class _Replicas(Directory):
         return Page(makers, self._guard).render(request)
 
 
+class _Explain(Directory):
+    """C{/api/explain}: each request by its id."""
+
+    isLeaf = False
+
+    def __init__(self, state: AdminState, guard: Guard) -> None:
+        super().__init__()
+        self._state = state
+        self._guard = guard
+
+    def getChild(self, path: bytes, request: Request) -> Resource:
+        """One of them."""
+        id, rest = path.decode("utf-8", "replace"), request.postpath  # type: ignore[attr-defined]  # as above
+        if not id or rest:
+            return _nothing()
+        return Page({b"GET": lambda _: json_document(explain_document(self._state, id))}, self._guard)
+
+
 class _Requests(Directory):
     """C{/api/requests}, and each of them by its id."""
 
@@ -108,7 +127,7 @@ class _Requests(Directory):
         return Page(makers, self._guard).render(request)
 
 
-class AdminState(Seen, Protocol):
+class AdminState(Seen, Routed, Protocol):
     """What the API tells and changes."""
 
     @property
@@ -138,6 +157,9 @@ def api(state: AdminState, guard: Guard) -> Resource:
 
     root = Directory()
     root.putChild(b"requests", _Requests(state, guard))
+    root.putChild(b"explain", _Explain(state, guard))
+    root.putChild(b"route", page(b"POST", lambda request: json_document(route_document(state, _json(_body(request))))))
+    root.putChild(b"flights", page(b"GET", lambda _: flights_document(state)))
     root.putChild(b"fleet", page(b"GET", lambda _: json_document(fleet_document(state, desk))))
     root.putChild(b"stats", page(b"GET", lambda _: json_document(stats_document(state))))
     root.putChild(b"events", page(b"GET", lambda request: state.feed.stream(request.args)))

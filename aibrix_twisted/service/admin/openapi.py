@@ -15,8 +15,9 @@ from pydantic import TypeAdapter
 
 from aibrix_twisted import __version__
 from aibrix_twisted.domain.settings import ReplicaSettings
-from aibrix_twisted.service.admin import event_shapes, events, requests, shapes, stats_shapes
+from aibrix_twisted.service.admin import event_shapes, events, requests, route_shapes, shapes, stats_shapes
 from aibrix_twisted.service.admin.query import Parameter, a_text
+from aibrix_twisted.service.admin.routing import JSON_LINES
 
 _REF: Final = "#/components/schemas/"
 
@@ -62,6 +63,7 @@ class Operation:
     @ivar answer: the shape of its document; C{None}: any.
     @ivar failures: statuses with an error document, and when they come.
     @ivar body: of the request: none, may be there, or must.
+    @ivar takes: the shape of that body; C{None}: a table of a replica.
     """
 
     method: str
@@ -72,6 +74,7 @@ class Operation:
     status: int = 200
     query: Sequence[Parameter] = ()
     body: str = ""
+    takes: Any = None
     more: Mapping[int, str] | None = None
 
 
@@ -94,6 +97,12 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
               query=requests.FILTERS),
     Operation("get", "/api/requests/{id}", "One request's timeline; of two with one id, the newer's.", shapes.Timeline,
               {404: "It is not known, or not any more."}),
+    Operation("get", "/api/explain/{id}", "Why a request went where it did; of two with one id, the newer.",
+              route_shapes.Explanation, {404: "Nothing is recorded of it, or not any more."}),
+    Operation("post", "/api/route", "Where a request would go now; it is not sent.", route_shapes.RouteAnswer,
+              _WRITES | {400: "The question is none; the error says what was expected.", 413: _BODY[413]},
+              body="required", takes=route_shapes.RouteQuestion),
+    Operation("get", "/api/flights", "Recorded decisions, as lines of JSON that can be replayed.", None, {}),
     Operation("get", "/api/fleet", "Replicas and models with their load, and how they did.", stats_shapes.FleetNow, {}),
     Operation("get", "/api/stats", "How the gateway is, and how it did over the last seconds.", stats_shapes.Stats, {}),
     Operation("get", "/api/events", "What happens, as it happens: server-sent events, until the reader leaves.", None,
@@ -120,14 +129,16 @@ OPERATIONS: Final[tuple[Operation, ...]] = (
 def openapi_document() -> dict[str, Any]:
     """The whole description."""
     kinds = [operation.answer for operation in OPERATIONS if operation.answer is not None]
+    kinds += [operation.takes for operation in OPERATIONS if operation.takes is not None]
     kinds += [shapes.Error, *event_shapes.EVENTS.values()]
     names = [*dict.fromkeys(kind.__name__ for kind in kinds)]
     by_name = {kind.__name__: kind for kind in kinds}
     _, made = TypeAdapter.json_schemas(
         [(name, "serialization", TypeAdapter(by_name[name])) for name in names], ref_template=_REF + "{model}"
     )
-    known = vars(shapes) | vars(stats_shapes) | vars(event_shapes)
+    known = vars(shapes) | vars(stats_shapes) | vars(event_shapes) | vars(route_shapes)
     schemas = {name: _described(schema, _texts_of(known.get(name))) for name, schema in made["$defs"].items()}
+    schemas["RouteQuestion"]["additionalProperties"] = False
     schemas["ReplicaTable"], schemas["NamedReplicaTable"] = _replica_table(), _replica_table()
     del schemas["NamedReplicaTable"]["properties"]["name"]  # the path has it
     paths: dict[str, dict[str, Any]] = {}
@@ -167,6 +178,8 @@ def _operation(operation: Operation) -> dict[str, Any]:
         said["security"] = [{}, {"admin_token": []}]
     if operation.body:
         table = "NamedReplicaTable" if operation.method == "put" else "ReplicaTable"
+        if operation.takes is not None:
+            table = operation.takes.__name__
         content = {_JSON: {"schema": {"$ref": _REF + table}}}
         said["requestBody"] = {"required": operation.body == "required", "content": content}
     return said
@@ -176,6 +189,8 @@ def _answer(text: str, operation: Operation) -> dict[str, Any]:
     if operation.path == "/api/events":
         schema: dict[str, Any] = {"description": "Each event.", "oneOf": [_event(name) for name in event_shapes.EVENTS]}
         return {"description": text, "content": {"text/event-stream": {"schema": schema}}}
+    if operation.path == "/api/flights":
+        return {"description": text, "content": {JSON_LINES: {"schema": {"type": "string"}}}}
     schema = {"type": "object"} if operation.answer is None else {"$ref": _REF + operation.answer.__name__}
     return {"description": text, "content": {_JSON: {"schema": schema}}}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Final
 
 from aibrix_twisted.domain.fleet import Fleet
@@ -32,13 +33,14 @@ def coded_body(coding: bytes) -> UnsupportedMedia:
     )
 
 
-def read(route: Route, head: RequestHead, body: bytes) -> Asked:
+def read(route: Route, fields: Mapping[bytes, bytes], body: bytes) -> Asked:
     """What the body asks.
 
+    @param fields: of the head.
     @raise ClientError: the body is not what the path takes.
     """
     try:
-        return peek(route, head.fields.get(b"content-type"), body)
+        return peek(route, fields.get(b"content-type"), body)
     except BadRequest as bad:
         kind: type[ClientError] = UnsupportedMedia if bad.status == UnsupportedMedia.status else InvalidBody
         logged = unquoted(str(bad), bad.param or "body")

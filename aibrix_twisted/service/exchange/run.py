@@ -120,7 +120,7 @@ class Run:
         exchange.bytes_in = len(body)
         self._body = body
         try:
-            self._asked = asked = admit.read(self._route, head, body)
+            self._asked = asked = admit.read(self._route, head.fields, body)
             exchange.stream = asked.stream
             self._total_s = admit.total_timeout(head, self._total_s)
             self._priority = priority_of(head)

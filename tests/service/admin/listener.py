@@ -18,6 +18,7 @@ from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.site import admin_site
 from aibrix_twisted.service.discovery.catalogue import Catalogue
 from aibrix_twisted.service.discovery.discovery import Discovery
+from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.recent import Recent
 from tests.service.telemetry.test_metrics import State
@@ -66,6 +67,7 @@ class AdminState(State):
         self.discovery = Discovery(self.reactor, self.fleet_is, random.Random(1))
         self.discovery.configure(settings or Settings(replica=STATIC))
         self.keeper = self.discovery.keeper
+        self.chooser = Chooser(settings or Settings(), random.Random(1), lambda: self.now)
         self.desk = FleetDesk(self.discovery, self.reactor.seconds)
         self.book = Book()
         self.draining = False
