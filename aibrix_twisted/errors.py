@@ -9,7 +9,7 @@
       EngineError      a replica is at fault
         UpstreamRefused  UpstreamBroke  UpstreamTruncated  UpstreamTimeout  EngineMalformed  EngineReported
       GatewayFault     we are at fault, or have nothing to give
-        NoReplica  QueueFull  QueueTimeout  Draining  TooManyConnections  InternalError
+        NoReplica  QueueFull  QueueTimeout  Draining  TooManyConnections  MemoryFull  InternalError
 
 Each class knows whose fault it is (L{Fault}), the HTTP status, OpenAI's C{code}, whether another try may help
 (before the head went out), and whether a circuit breaker should count it.  C{error_type} is its name in the
@@ -267,6 +267,14 @@ class TooManyConnections(GatewayFault):
 
     error_type = "gateway_too_many_connections"
     code = "too_many_connections"
+
+
+class MemoryFull(GatewayFault):
+    """All that may be kept for clients is kept already: C{limits.memory_bytes}."""
+
+    error_type = "gateway_memory_full"
+    code = "memory_full"
+    status = 503
 
 
 #: What a client is told of a defect of ours.

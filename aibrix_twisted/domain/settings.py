@@ -383,6 +383,10 @@ class Limits:
     @ivar connections: clients at once; never more than 0.45 of the process's file descriptors.
     @ivar connections_per_address: 0: no bound.
     @ivar client_min_rate: bytes per second of a request's body, after 5 s of grace.
+    @ivar client_read_rate: bytes per second at which a client has to take its answer, while there is more for it;
+        0: as slowly as it likes.
+    @ivar client_read_time: a client that was slower than that for so many seconds is cut off.
+    @ivar memory_bytes: of all buffers together; 0: a quarter of the machine's.
     """
 
     header_bytes: Annotated[int, Ge(1024), Le(1 << 20)] = 32768
@@ -392,6 +396,9 @@ class Limits:
     connections: Annotated[int, Ge(1)] = 20000
     connections_per_address: Annotated[int, Ge(0)] = 0
     client_min_rate: Annotated[int, Ge(0)] = 240
+    client_read_rate: Annotated[int, Ge(0)] = 0
+    client_read_time: Seconds = 30.0
+    memory_bytes: Annotated[int, Ge(0)] = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -156,7 +156,12 @@ class Gateway(MultiService):
     @property
     def buffers(self) -> dict[str, int]:
         """Bytes that are kept of requests, by what for."""
-        return {"waiting": self.exchanges.waiting.room.bytes}
+        return {**self.exchanges.memory.by_kind, "waiting": self.exchanges.waiting.room.bytes}
+
+    @property
+    def buffer_limits(self) -> dict[str, int]:
+        """Up to how many bytes an answer is gathered, by model."""
+        return self.exchanges.sizes.answers
 
     @property
     def turns(self) -> Histogram | None:

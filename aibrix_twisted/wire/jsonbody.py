@@ -39,8 +39,14 @@ class WholeBody:
         if self._kept <= self._max_bytes:
             return b""
         self._released = True
+        self._kept = 0
         pieces, self._pieces = self._pieces, []
         return b"".join(pieces)
+
+    @property
+    def held(self) -> int:
+        """Bytes that were gathered and have not passed."""
+        return self._kept
 
     def body(self) -> bytes:
         """What was gathered and has not passed."""

@@ -23,6 +23,7 @@ from twisted.python.failure import Failure
 from zope.interface import implementer
 
 from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
+from aibrix_twisted.service.downstream.flow import Flow
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.unsent import unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
@@ -63,7 +64,6 @@ class DownstreamConnection(Protocol):
         self._since = 0.0  # when the current state began
         self._accepted = 0.0  # when the current request did
         self._lingered = -1  # bytes thrown away; -1: not lingering
-        self._stalled_since: float | None = None
         self._why_gone = "the client left"
         self._unsent = 0  # bytes that it had yet to take at the last check
         self._reading_paused = False
@@ -87,6 +87,7 @@ class DownstreamConnection(Protocol):
         transport = self.transport
         if hasattr(transport, "setTcpNoDelay"):  # a Unix socket has no such thing
             transport.setTcpNoDelay(True)
+        self._flow = Flow(transport, self._exchanges.memory)
         transport.registerProducer(self, True)
         self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
         self._since = self._wheel.now
@@ -136,21 +137,22 @@ class DownstreamConnection(Protocol):
         self._slot.discard(self)
         self._parser.close()
         work, self._work = self._work, None
+        self._flow.clear()
         self._exchanges.disconnected(self)
         if work is not None:
             work.client_gone(self._why_gone)
 
     def pauseProducing(self) -> None:
         """From the transport: the client takes less than we send."""
-        if self._stalled_since is None:
-            self._stalled_since = self._wheel.now
+        self._flow.paused(self._wheel.now, self._exchanges.seconds())
         if self._work is not None:
             self._work.pause()
 
     def resumeProducing(self) -> None:
         """From the transport: it has taken what there was."""
-        self._stalled_since = None
+        size, took = self._flow.resumed(self._exchanges.seconds())
         if self._work is not None:
+            self._exchanges.taken(self._work.exchange, size, took)
             self._work.resume()
 
     def stopProducing(self) -> None:
@@ -204,6 +206,7 @@ class DownstreamConnection(Protocol):
     def reply_over(self, *, keep: bool) -> None:
         """The answer was given whole: on to the next request, or good-bye."""
         self._work = self._reply = None
+        self._flow.over()
         if self._over:
             return
         if self._unread:
@@ -219,6 +222,10 @@ class DownstreamConnection(Protocol):
         self._work = self._reply = None
         self._close()
 
+    def limit_ahead(self, ahead: int) -> None:
+        """Let the answer get ahead of the client by so many bytes, and no more."""
+        self._flow.limit(ahead)
+
     # -- deadlines -------------------------------------------------------------------------------------------
 
     def check(self, now: float) -> None:
@@ -229,11 +236,16 @@ class DownstreamConnection(Protocol):
         if self._unsent < unsent:
             self._takes(now)
             waited = now - self._since
+        flow = self._flow
+        self.account()
         if self._lingered >= 0 or self._closing:
             if waited > (timeouts.client_stall if self._closing else LINGER_S):
                 self.transport.abortConnection()
-        elif self._stalled_since is not None and now - self._stalled_since > timeouts.client_stall:
+        elif flow.stalled_since is not None and now - flow.stalled_since > timeouts.client_stall:
             self._why_gone = f"the client took nothing for {timeouts.client_stall:g} s"
+            self.transport.abortConnection()
+        elif self._is_too_slow(now):
+            self._why_gone = f"the client took less than {self._settings.limits.client_read_rate} bytes a second"
             self.transport.abortConnection()
         elif self._head is not None:
             self._check_body(now, waited)
@@ -247,11 +259,21 @@ class DownstreamConnection(Protocol):
 
     def _takes(self, now: float) -> None:
         """The client took some of what waits for it, however slowly: it is neither gone nor idle."""
-        if self._stalled_since is not None:
-            self._stalled_since = now
+        if self._flow.stalled_since is not None:
+            self._flow.stalled_since = now
         over = self._closing or self._lingered >= 0
         if over or (self._work is None and self._head is None and self._parser.idle):
             self._since = now
+
+    def account(self) -> None:
+        """Say what is kept for this client."""
+        answers, kept = (0, 0) if self._work is None else self._work.held
+        self._flow.account(self._body_bytes, answers, kept)
+
+    def _is_too_slow(self, now: float) -> bool:
+        limits, reply = self._settings.limits, self._reply
+        given = 0 if reply is None else reply.bytes_out
+        return self._flow.is_too_slow(now, given, limits.client_read_rate, limits.client_read_time)
 
     def _check_body(self, now: float, waited: float) -> None:
         timeouts, rate = self._settings.timeouts, self._settings.limits.client_min_rate

@@ -16,6 +16,10 @@ class Line(Protocol):
         """Sends."""
         ...
 
+    def limit_ahead(self, ahead: int) -> None:
+        """Let what is written get ahead of the client by so many bytes, and no more."""
+        ...
+
     def reply_over(self, *, keep: bool) -> None:
         """The reply was given whole; keep the connection for the next request, or close it."""
         ...
@@ -64,6 +68,10 @@ class Reply:
         self.whole = False
         self.bytes_out = 0
         self.status = 0
+
+    def limit_ahead(self, ahead: int) -> None:
+        """Let it get ahead of the client by so many bytes, and no more: then the exchange is told to pause."""
+        self._line.limit_ahead(ahead)
 
     def close_after(self) -> None:
         """Do not keep the connection: the rest of the request is not wanted, or we are draining."""

@@ -8,6 +8,12 @@ from termios import TIOCOUTQ
 from typing import Any
 
 
+def buffered_bytes(transport: Any) -> int:
+    """What waits in the transport's buffer, in bytes; 0 for a transport that is not Twisted's own."""
+    waiting: int = getattr(transport, "_tempDataLen", 0) + len(getattr(transport, "dataBuffer", b""))
+    return waiting - int(getattr(transport, "offset", 0))
+
+
 def unsent_bytes(transport: Any, *, beneath: bool = False) -> int:
     """What waits to be sent, in bytes: in the transport's buffer, and with it what the system holds and the client's
     has not acknowledged (Linux: C{SIOCOUTQ} of C{tcp(7)}).
@@ -15,8 +21,7 @@ def unsent_bytes(transport: Any, *, beneath: bool = False) -> int:
     @param beneath: ask the system, too, where the transport's buffer is empty.
     @return: 0, too, for a transport that is not Twisted's own on a socket.
     """
-    waiting: int = getattr(transport, "_tempDataLen", 0) + len(getattr(transport, "dataBuffer", b""))
-    waiting -= getattr(transport, "offset", 0)
+    waiting = buffered_bytes(transport)
     if not (waiting or beneath) or not hasattr(transport, "fileno"):
         return waiting
     held = array("i", [0])

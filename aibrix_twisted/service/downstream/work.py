@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from typing import Protocol as Typed
 
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.memory import Memory
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Reply
@@ -22,6 +23,11 @@ class Work(Typed):
     @property
     def exchange(self) -> Exchange:
         """Whose it is."""
+        ...
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that it keeps: of an answer, and of a stream for healing."""
         ...
 
     def begin(self, body: bytes) -> None:
@@ -64,6 +70,7 @@ class Exchanges(Typed):
     """Where requests go: makes the work of each."""
 
     wheel: Wheel
+    memory: Memory
     draining: bool
 
     @property
@@ -73,6 +80,10 @@ class Exchanges(Typed):
 
     def seconds(self) -> float:
         """The clock of what is stamped."""
+        ...
+
+    def taken(self, exchange: Exchange, size: int, seconds: float) -> None:
+        """A client that did not keep up took so much in this time."""
         ...
 
     def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:

@@ -45,6 +45,11 @@ class Answer(Protocol):
         ...
 
     @property
+    def held(self) -> int:
+        """Bytes of it that wait to be given to the client."""
+        ...
+
+    @property
     def streamed(self) -> bool:
         """A last event can be added to it."""
         ...
@@ -78,6 +83,7 @@ class StreamAnswer:
 
     streamed = True
     is_error = False
+    held = 0
 
     def __init__(
         self,
@@ -169,6 +175,11 @@ class WholeAnswer:
         self._seconds = seconds
         self.usage: Usage | None = None
 
+    @property
+    def held(self) -> int:
+        """What was gathered."""
+        return self._body.held
+
     def take(self, data: bytes) -> None:
         """Gather; beyond the bound, pass on."""
         if self._record.first is None:
@@ -212,6 +223,7 @@ class EventAnswer:
 
     streamed = is_error = True
     events = 0
+    held = 0
 
     def __init__(self, head: ResponseHead, reply: Reply) -> None:
         self._head = head

@@ -10,10 +10,11 @@ import orjson
 
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.memory import Memory, Pressure
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.domain.timing import Stamps
-from aibrix_twisted.errors import Draining, GatewayError, MethodNotAllowed, TooManyConnections, UnknownPath
+from aibrix_twisted.errors import Draining, GatewayError, MemoryFull, MethodNotAllowed, TooManyConnections, UnknownPath
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.retry import RetryBudget
 from aibrix_twisted.service.discovery.catalogue import Catalogue
@@ -27,7 +28,9 @@ from aibrix_twisted.service.exchange.local import Local, allowed, is_local, labe
 from aibrix_twisted.service.exchange.respond import send_error
 from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.exchange.settle import settle_exchange
+from aibrix_twisted.service.exchange.sizes import Sizes
 from aibrix_twisted.service.exchange.waiting import Waiting
+from aibrix_twisted.service.process.memory import memory_limit
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.metrics import Metrics
@@ -89,6 +92,8 @@ class Exchanges:
         self.live: set[DownstreamConnection] = set()
         self.orphans: set[Run] = set()
         self.book = Book()
+        self.memory = Memory(memory_limit(settings.limits.memory_bytes))
+        self.sizes = Sizes(reactor.seconds)
         self.fleet = Fleet()
         self.catalogue = Catalogue(self.fleet, {})
         self.by_address: dict[str, int] = {}
@@ -112,6 +117,7 @@ class Exchanges:
     def configure(self, settings: Settings) -> None:
         """Take these settings for exchanges that begin from now on."""
         self.settings = settings
+        self.memory.limit = memory_limit(settings.limits.memory_bytes)
         self.budget = RetryBudget(settings.retry.budget)
         self.chooser.configure(settings)
         self.waiting.configure(settings.queue)
@@ -166,6 +172,8 @@ class Exchanges:
         route = ROUTES.get(path)
         if route is None or head.method != "POST":
             return self._open_other(head, reply, client, accepted)
+        if self.memory.pressure is Pressure.FULL:
+            return MemoryFull("the gateway's buffers are full", headers=((b"retry-after", b"1"),))
         if self.draining:
             return Draining("the gateway is stopping", headers=((b"retry-after", b"1"),))
         coding = head.fields.get(b"content-encoding")
@@ -225,8 +233,14 @@ class Exchanges:
         if replica.health.suspect:
             self.suspect(replica)
 
+    def taken(self, exchange: Exchange, size: int, seconds: float) -> None:
+        """A client that did not keep up took so much in this time."""
+        self.sizes.taken(exchange, size, seconds)
+
     def over(self, exchange: Exchange) -> None:
         """An exchange is over, and settled."""
+        if exchange.served is not None and not exchange.stream:
+            self.sizes.answered(exchange)
         self.book.over(exchange)
         self.metrics.count(exchange)
         self._access_log.append(exchange)

@@ -32,6 +32,11 @@ class Local:
         self._reply = reply
         self._over = False
 
+    @property
+    def held(self) -> tuple[int, int]:
+        """It keeps nothing."""
+        return 0, 0
+
     def begin(self, body: bytes) -> None:
         """Answer.  A body, should there be one, means nothing."""
         exchange = self.exchange

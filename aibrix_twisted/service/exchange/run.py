@@ -273,7 +273,7 @@ class Run:
             attempt.record,
             self._exchanges.seconds,
             withhold_usage=attempt.withhold_usage,
-            max_bytes=self._settings.limits.answer_bytes,
+            max_bytes=self._exchanges.sizes.answer_bytes(self.exchange.model, self._settings.limits.answer_bytes),
         )
         if self._gone:
             answer.detach()
@@ -296,6 +296,7 @@ class Run:
                 attempt.given.answered(now)
             exchange.served = attempt.record
             exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
+        reply.limit_ahead(self._exchanges.sizes.ahead_bytes(exchange.model))
         if not reply.begun:
             headers = reply_headers(exchange, head, streamed=streamed)
             reply.begin(head.status, head.reason, headers, data, length=length)
@@ -487,6 +488,12 @@ class Run:
     def attempts_under_way(self) -> list[Attempt]:
         """Those that hold a lease."""
         return [attempt for attempt in (self._attempt, self._rival) if attempt is not None]
+
+    @property
+    def held(self) -> tuple[int, int]:
+        """Bytes that it keeps: of its request and of an answer, and of a stream for healing."""
+        answers = [attempt.answer.held for attempt in self.attempts_under_way if attempt.answer is not None]
+        return len(self._body) + sum(answers), 0
 
     def stuck(self, since: float) -> str:
         """Why nothing will come of it any more, for people; C{""}: something will.

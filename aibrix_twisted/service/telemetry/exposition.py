@@ -55,6 +55,11 @@ class Gauged(Protocol):
         ...
 
     @property
+    def buffer_limits(self) -> dict[str, int]:
+        """Up to how many bytes an answer is gathered, by model."""
+        ...
+
+    @property
     def turns(self) -> Histogram | None:
         """How long the reactor's turns took, where it says so."""
         ...
@@ -137,6 +142,7 @@ class GatewayCollector(Collector):
         yield families.CLIENT_CONNECTIONS.of({(): state.clients})
         yield families.UPSTREAM_CONNECTIONS.of(_labelled(state.upstreams))
         yield families.BUFFERS.of(_labelled(state.buffers))
+        yield families.BUFFER_LIMIT.of(_labelled(state.buffer_limits))
         yield families.BUILD_INFO.of({(__version__,): 1})
 
     def _process(self) -> Iterator[Metric]:

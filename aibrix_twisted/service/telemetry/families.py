@@ -194,7 +194,14 @@ WAITING: Final = _declared("gauge", "requests_waiting", "Requests that wait for 
 CLIENT_CONNECTIONS: Final = _declared("gauge", "client_connections", "Clients connected.")
 UPSTREAM_CONNECTIONS: Final = _declared("gauge", "upstream_connections", "Connections to replicas.", "kind")
 BUFFERS: Final = _declared(
-    "gauge", "buffer_bytes", "What is kept of requests; waiting: bodies in the waiting room.", "kind"
+    "gauge",
+    "buffer_bytes",
+    "What is kept for clients: requests that are read; answers that are gathered, and requests that may be sent again; "
+    "kept, for healing; unsent; waiting, of these, in the waiting room.",
+    "kind",
+)
+BUFFER_LIMIT: Final = _declared(
+    "gauge", "buffer_limit_bytes", "Up to this size an answer that is no stream is gathered before it begins.", "model"
 )
 BUILD_INFO: Final = _declared("gauge", "build_info", "1; the version is the label.", "version")
 

@@ -7,6 +7,7 @@ from typing import Final
 
 from aibrix_twisted import errors
 from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.memory import KINDS
 from aibrix_twisted.domain.timing import OWN
 from aibrix_twisted.policy import POLICIES
 from aibrix_twisted.policy.choice import Missing
@@ -51,7 +52,7 @@ _OF_ONE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("config_reloads", "outcome"): ("taken", "refused"),
     ("tokens", "kind"): ("input", "output", "cached", "output_events"),
     ("upstream_connections", "kind"): ("idle", "busy"),
-    ("buffer_bytes", "kind"): ("waiting",),
+    ("buffer_bytes", "kind"): (*KINDS, "waiting"),
     ("spans_dropped", "reason"): ("full", "failed", "stopped"),
     ("gc_pause_seconds", "kind"): GENERATIONS,
     ("server_request_duration_seconds", "error_type"): ("", *ERROR_TYPES),

@@ -725,6 +725,13 @@ def too_many(scene: Scene) -> None:
     scene.client, scene.wire = scene.bench.client()
 
 
+@ends(503, "refused", None, "gateway_memory_full")
+def no_memory_left(scene: Scene) -> None:
+    scene.set_up(limits=Limits(memory_bytes=1000))
+    scene.bench.exchanges.memory.share().set(0, 0, 0, 950)
+    scene.ask()
+
+
 class Defect(Exception):
     """One of ours."""
 

@@ -1,4 +1,4 @@
-"""What the process has."""
+"""What the process has, and what it may take."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.service.process.memory import resident_bytes
+from aibrix_twisted.service.process.memory import memory_limit, resident_bytes
 
 
 class MemoryTests(SynchronousTestCase):
@@ -27,3 +27,17 @@ class MemoryTests(SynchronousTestCase):
             for text in ("", "12", "12 x"):
                 path.write_text(text)
                 self.assertIsNone(resident_bytes(path))
+
+
+class MemoryLimitTests(SynchronousTestCase):
+    """Configured, or the machine's."""
+
+    def test_configured(self) -> None:
+        """Taken as it is."""
+        self.assertEqual(memory_limit(12345), 12345)
+
+    def test_of_the_machine(self) -> None:
+        """A quarter of what the kernel says."""
+        with open("/proc/meminfo", encoding="ascii") as said:
+            kilobytes = int(said.readline().split()[1])
+        self.assertAlmostEqual(memory_limit(0) / (kilobytes * 1024 / 4), 1.0, delta=0.05)

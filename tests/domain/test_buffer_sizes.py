@@ -1,0 +1,62 @@
+"""Buffers that follow what is seen."""
+
+from __future__ import annotations
+
+from twisted.trial.unittest import SynchronousTestCase
+
+from aibrix_twisted.domain.buffer_sizes import (
+    AHEAD,
+    LEAST_AHEAD,
+    LEAST_ANSWER,
+    MOST_AHEAD,
+    BufferSizes,
+)
+from aibrix_twisted.domain.quantiles import LEAST
+
+CEILING = 8 << 20
+
+
+class BufferSizesTests(SynchronousTestCase):
+    """Of one model."""
+
+    def setUp(self) -> None:
+        self.sizes = BufferSizes()
+
+    def answered(self, *sizes: int) -> int:
+        for size in sizes:
+            self.sizes.answered(size, 0.0)
+        return self.sizes.answer_bytes(CEILING, 0.0)
+
+    def taken(self, size: int, seconds: float) -> int:
+        for _ in range(LEAST):
+            self.sizes.taken(size, seconds, 0.0)
+        return self.sizes.ahead_bytes(0.0)
+
+    def test_nothing_is_known(self) -> None:
+        """As much as there may be; as Twisted has it."""
+        self.assertEqual(self.answered(), CEILING)
+        self.assertEqual(self.sizes.ahead_bytes(0.0), AHEAD)
+
+    def test_small_answers(self) -> None:
+        """Not below the floor."""
+        self.assertEqual(self.answered(*[900] * 100), LEAST_ANSWER)
+
+    def test_answers_of_a_size(self) -> None:
+        """Twice that, but for rounding; one that is far larger than all others changes nothing."""
+        self.assertAlmostEqual(self.answered(*[1_000_000] * 200, 8_000_000) / 2_000_000, 1.06, delta=0.07)
+
+    def test_large_answers(self) -> None:
+        """Not above the ceiling."""
+        self.assertEqual(self.answered(*[CEILING] * 100), CEILING)
+
+    def test_slow_clients(self) -> None:
+        """As little as is worth a wake-up."""
+        self.assertEqual(self.taken(65536, 10.0), LEAST_AHEAD)
+
+    def test_clients_of_a_speed(self) -> None:
+        """What they take in a moment."""
+        self.assertAlmostEqual(self.taken(2_000_000, 1.0) / 100_000, 1.06, delta=0.07)
+
+    def test_fast_clients(self) -> None:
+        """No more than the most, even where no time has passed."""
+        self.assertEqual(self.taken(65536, 0.0), MOST_AHEAD)
