@@ -9,7 +9,8 @@ from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
 from twisted.internet.task import deferLater
 
-from aibrix_twisted.domain.settings import Timeouts
+from aibrix_twisted.domain.memory import Pressure
+from aibrix_twisted.domain.settings import Limits, Timeouts
 from tests.e2e.client import ask, chat, connect
 from tests.e2e.harness import World
 
@@ -76,3 +77,38 @@ async def test_a_stalled_client_is_not_its_engines_fault() -> None:
         assert answer.whole
         assert len(answer.body) >= size
         await world.until(world.settled)
+
+
+@ensureDeferred
+async def test_too_slow_for_the_settings() -> None:
+    """Less than C{client_read_rate} for C{client_read_time}: it is cut off, and its engine freed."""
+    limits = Limits(client_read_rate=1 << 30, client_read_time=0.5)
+    async with World(limits=limits) as world:
+        client = await connect(world.port)
+        _ = client.request("/v1/chat/completions", chat(stream=True), headers={"x-demo-fault": f"flood={FLOOD_BYTES}"})
+        await client.head()
+        client.transport.pauseProducing()
+        await world.until(lambda: world.over, 5)
+        assert (world.over[0].status, world.over[0].outcome) == (499, "abandoned")
+        assert "bytes a second" in world.over[0].reason
+        await world.until(world.settled)
+        client.reset()
+
+
+@ensureDeferred
+async def test_when_memory_is_full() -> None:
+    """New requests are refused, with a word on when to come again; what is under way goes on."""
+    async with World(limits=Limits(memory_bytes=60_000)) as world:
+        client = await connect(world.port)
+        _ = client.request("/v1/chat/completions", chat(stream=True), headers={"x-demo-fault": f"flood={FLOOD_BYTES}"})
+        await client.head()
+        client.transport.pauseProducing()
+        memory = world.gateway.exchanges.memory
+        await world.until(lambda: memory.pressure is Pressure.FULL)
+        refused = await ask(world.port, "/v1/chat/completions", chat())
+        assert (refused.status, refused.headers["retry-after"]) == (503, "1")
+        client.reset()
+        await world.until(world.settled)
+        await world.until(lambda: not memory.total)
+        answer = await ask(world.port, "/v1/chat/completions", chat())
+        assert answer.status == 200
