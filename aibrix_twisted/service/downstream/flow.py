@@ -15,8 +15,8 @@ SHORT_AHEAD: Final = 1024
 class Flow:
     """Of one client.
 
-    @ivar stalled_since: since when it has taken nothing of what waits for it, by the wheel; C{None}: not enough waits to
-        matter.  Whoever sees it take some puts it off.
+    @ivar stalled_since: since when it has taken nothing of what waits for it, by the wheel; C{None}: not enough waits
+        to matter.  Whoever sees it take some puts it off.
     """
 
     __slots__ = (
