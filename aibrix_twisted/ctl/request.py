@@ -58,6 +58,8 @@ def _summary(said: dict[str, Any]) -> Iterator[str]:
     policy = f", chosen by {said['policy']}" if said.get("policy") else ""
     yield f"replica:  {said.get('replica') or 'none'}{policy}, for the model {said.get('model') or 'that is not known'}"
     yield f"tokens:   {tokens_of(said)} (in+out), cached {count(said.get('cached_tokens'))}"
+    if said.get("trace_id"):
+        yield f"trace:    {said['trace_id']}"
     edited = f"; edited: {', '.join(said['edited'])}" if said.get("edited") else ""
     yield f"times:    first token {took(said.get('ttft_s'))}, each further one {took(said.get('tpot_s'))}, " \
           f"waited {took(said.get('queued_s'))}{edited}"  # fmt: skip

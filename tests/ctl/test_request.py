@@ -60,6 +60,11 @@ class RequestTests(SynchronousTestCase):
         self.assertNotIn("PHASE", done.out)
         self.assertIn("r1: receiving, after", done.out)
 
+    def test_a_trace(self) -> None:
+        """Its id, where there is one."""
+        self.assertIn("trace:    0af7\n", ran(timeline(trace_id="0af7"), "request", "r1").out)
+        self.assertNotIn("trace:", ran(timeline(trace_id=""), "request", "r1").out)
+
     def test_ids_are_quoted(self) -> None:
         """Whatever they are made of."""
         script = Script(timeline())
