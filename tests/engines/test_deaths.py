@@ -15,6 +15,7 @@ import pytest
 
 from tests.engines import home, processes
 from tests.engines.conftest import Stand
+from tests.engines.load import until
 from tests.engines.processes import facts
 from tests.engines.test_sdk import MESSAGES
 
@@ -113,8 +114,7 @@ def test_vllms_engine_process_killed() -> None:
             for number, _ in enumerate(chunks):
                 if number == 5:
                     _kill_engine_core(vllm.process.pid)
-        time.sleep(0.5)
-        assert b'"error":"engine_reported"' in stand.gateway.log.read_bytes()
+        until(lambda: b'"error":"engine_reported"' in stand.gateway.log.read_bytes())
     finally:
         stand.close()
         vllm.stop()
