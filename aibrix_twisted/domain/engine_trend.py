@@ -15,18 +15,22 @@ STEP_S: Final = 5.0
 _SINCE_START: Final = ("prompt_tokens", "generation_tokens", "requests")
 
 
+_BUSY: Final = "busy"
+
+
 class EngineTrend:
     """Readings of one engine, a few a minute.
 
     @ivar restarts: how often its counters began anew.
     """
 
-    __slots__ = ("_busy", "_last", "_seen", "restarts")
+    __slots__ = ("_busy", "_known", "_last", "_seen", "restarts")
 
     def __init__(self) -> None:
         self._seen: deque[EngineLoad] = deque(maxlen=round(WINDOW_S / STEP_S) + 1)
         self._busy: deque[tuple[float, float, float]] = deque(maxlen=round(WINDOW_S / STEP_S) + 1)
         self._last: EngineLoad | None = None
+        self._known: dict[str, float | None] = {}
         self.restarts = 0
 
     def counted_before(self, prompt_tokens: float) -> None:
@@ -36,6 +40,7 @@ class EngineTrend:
     def read(self, engine: EngineLoad) -> None:
         """The engine said something."""
         last, self._last = self._last, engine
+        self._known.clear()
         if last is not None and _began_anew(last, engine):
             self.restarts += 1
             self._seen.clear()
@@ -61,7 +66,13 @@ class EngineTrend:
         return None if now is None or then is None or now < then else float(now - then)
 
     def rate(self, name: str) -> float | None:
-        """The same by second."""
+        """The same by second.  It is worked out once a reading, for it is asked for with each request."""
+        known = self._known
+        if name not in known:
+            known[name] = self._rate(name)
+        return known[name]
+
+    def _rate(self, name: str) -> float | None:
         gained, last, first = self.gained(name), self._last, self._first()
         return gained / (last.at - first.at) if gained is not None and last is not None and first is not None else None
 
@@ -73,6 +84,12 @@ class EngineTrend:
     @property
     def busy(self) -> float | None:
         """The share of the window's time in which it computed something; C{None} where it does not say."""
+        known = self._known
+        if _BUSY not in known:
+            known[_BUSY] = self._busy_share()
+        return known[_BUSY]
+
+    def _busy_share(self) -> float | None:
         if self._last is None:
             return None
         recent = [(busy, watched) for at, busy, watched in self._busy if self._last.at - at <= WINDOW_S]

@@ -41,34 +41,35 @@ class Reading:
 class Prefill:
     """One engine.
 
+    @ivar rate: bytes a second, above 0.
     @ivar measured: whether a first token has taught anything yet.
     """
 
-    __slots__ = ("_ahead", "_prior", "_read_bytes", "_read_s", "_since", "_under_way", "measured")
+    __slots__ = ("_ahead", "_read_bytes", "_read_s", "_since", "_under_way", "measured", "rate")
 
     def __init__(self, prior: float = USUAL_RATE) -> None:
         self._under_way: dict[Reading, None] = {}
         self._ahead = 0.0
         self._since = float("-inf")
-        self._prior = prior
         self._read_bytes = prior * _PRIOR_S
         self._read_s = _PRIOR_S
         self.measured = False
-
-    @property
-    def rate(self) -> float:
-        """Bytes a second, above 0."""
-        return self._read_bytes / self._read_s
+        self.rate = prior
 
     def ahead(self, now: float) -> float:
         """Bytes that are to be read before a prompt that comes now."""
-        if not self._under_way:
+        under_way = self._under_way
+        if not under_way:
             return 0.0
-        self._pass(now)
-        first = next(iter(self._under_way), None)
-        if first is None:
-            return 0.0
-        return max(0.0, self._ahead - min(first.work, max(0.0, now - self._since) * self.rate))
+        first = next(iter(under_way))
+        if not first.streamed:
+            self._pass(now)
+            if not under_way:
+                return 0.0
+            first = next(iter(under_way))
+        read = (now - self._since) * self.rate
+        ahead = self._ahead - (first.work if read > first.work else read)
+        return ahead if ahead > 0.0 else 0.0
 
     def begin(self, work: float, now: float, *, streamed: bool) -> Reading:
         """It is given one more."""
@@ -95,6 +96,7 @@ class Prefill:
         if work >= _TELLING and elapsed > 0:
             self._read_bytes = self._read_bytes * _FADES + work
             self._read_s = self._read_s * _FADES + elapsed
+            self.rate = self._read_bytes / self._read_s
             self.measured = True
         for other in (*passed, reading):
             self._remove(other)

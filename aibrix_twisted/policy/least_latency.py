@@ -7,7 +7,8 @@ ones does not seem fast.  Where some candidate's engine does not say, all are ju
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from dataclasses import dataclass
+from typing import Final
 
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.replica import Replica, ReplicaLoad
@@ -24,7 +25,8 @@ GUESSED_ANSWER: Final = 100.0
 _NEWEST: Final = 0.2
 
 
-class Times(NamedTuple):
+@dataclass(slots=True)
+class Times:
     """What one engine's requests took, each on average.
 
     @ivar prompt: tokens; C{answer} too; 0 where it does not say.
@@ -52,13 +54,14 @@ def expected(times: Sequence[Times]) -> list[float]:
 class LeastLatency(Scorer):
     """By engines' own times within the last minute; else by ours."""
 
-    __slots__ = ("_seen",)
+    __slots__ = ("_seen", "_told")
 
     name = "least-latency"
     learns = True
 
     def __init__(self) -> None:
         self._seen: dict[str, float] = {}
+        self._told: dict[str, tuple[EngineLoad, Times | None]] = {}
 
     def scores(self, candidates: Sequence[Replica], ask: Ask, now: float) -> Sequence[float]:
         """Seconds for each, times what it has in flight: what took how long is known only when it is over, and until
@@ -68,13 +71,23 @@ class LeastLatency(Scorer):
         return [one * (1.0 + load) for one, load in zip(seconds, loads_of(candidates), strict=True)]
 
     def _seconds(self, candidates: Sequence[Replica], now: float) -> Sequence[float]:
-        times = [_times_of(replica.load, now) for replica in candidates]
+        times = [self._times(replica, now) for replica in candidates]
         told = [one for one in times if one is not None]
         if len(told) == len(times):
             return expected(told)
         seen = [self._seen.get(replica.name) for replica in candidates]
         fastest = min([one for one in seen if one is not None], default=UNKNOWN)
         return [fastest if one is None else one for one in seen]  # who was never tried is to be
+
+    def _times(self, replica: Replica, now: float) -> Times | None:
+        """Worked out once a reading."""
+        engine = replica.load.fresh_engine(now)
+        if engine is None:
+            return None
+        told = self._told.get(replica.name)
+        if told is None or told[0] is not engine:
+            told = self._told[replica.name] = (engine, _times_of(replica.load, engine))
+        return told[1]
 
     def chosen(self, replica: Replica, ask: Ask, now: float) -> tuple[str, float]:
         """Begin to measure."""
@@ -88,10 +101,7 @@ class LeastLatency(Scorer):
             self._seen[name] = before + _NEWEST * (now - began - before)
 
 
-def _times_of(load: ReplicaLoad, now: float) -> Times | None:
-    engine = load.fresh_engine(now)
-    if engine is None:
-        return None
+def _times_of(load: ReplicaLoad, engine: EngineLoad) -> Times | None:
     queue, prefill, decode = (_mean(load, engine, of) for of in ("queue", "prefill", "decode"))
     if queue is None or prefill is None or decode is None:
         return None

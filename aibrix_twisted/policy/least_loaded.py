@@ -18,6 +18,12 @@ def least_loaded(candidates: Sequence[Replica], rng: Random) -> tuple[Replica, l
     """One of the least loaded, by lot, and the load of each."""
     loads = [replica.load.in_flight / replica.weight for replica in candidates]
     fewest = min(loads)
-    if loads.count(fewest) == 1:
-        return candidates[loads.index(fewest)], loads
-    return drawn([replica for replica, load in zip(candidates, loads, strict=True) if load == fewest], rng), loads
+    count = loads.count(fewest)
+    place = loads.index(fewest)
+    if count == 1:
+        return candidates[place], loads
+    equals = [candidates[place]]
+    while len(equals) < count:  # faster than to look at each
+        place = loads.index(fewest, place + 1)
+        equals.append(candidates[place])
+    return drawn(equals, rng), loads

@@ -83,12 +83,14 @@ class LeastWork(Crediting, Scorer):
 
     def _predicted(self, candidates: Sequence[Replica], ask: Ask, now: float) -> tuple[list[float], list[float]]:
         """For each: how long until it has read what it was given before, and how long it reads this one, in seconds."""
-        prompt, usual = ask.prompt, self._usual_rate()
+        prompt, prefills, usual = ask.prompt, self._prefills, 0.0
+        length, ends = prompt.length, prompt.ends
         waits, reads = [], []
         for replica, depth in zip(candidates, self.index.depths(prompt, candidates), strict=True):
-            prefill = self._prefills.get(replica.name)
-            own = prompt.length - prompt.covered(depth)
+            prefill = prefills.get(replica.name)
+            own = max(0, length - ends[depth - 1]) if depth else length
             if prefill is None:
+                usual = usual or self._usual_rate()
                 waits.append(0.0)
                 reads.append(own / (usual * replica.weight))
             else:

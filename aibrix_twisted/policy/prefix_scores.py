@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from math import fsum, sqrt
 
 from aibrix_twisted.domain.prefix_index import Credit, PrefixIndex
 from aibrix_twisted.domain.replica import Replica
@@ -43,4 +43,7 @@ def percents(depths: Sequence[int], blocks: int) -> list[int]:
 
 def spread(loads: Sequence[float]) -> tuple[float, float]:
     """Mean, and standard deviation of a sample; 0 of one."""
-    return fmean(loads), stdev(loads) if len(loads) > 1 else 0.0
+    mean = fsum(loads) / len(loads)
+    if len(loads) < 2:
+        return mean, 0.0
+    return mean, sqrt(fsum([(load - mean) * (load - mean) for load in loads]) / (len(loads) - 1))
