@@ -53,6 +53,7 @@ types: $(READY)
 	$(BIN)/mypy
 
 bench: $(READY)
+	$(BIN)/python -m benchmarks.decisions
 	$(BIN)/python -m benchmarks $(ARGS)
 
 test-engines: $(READY)

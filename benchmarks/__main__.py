@@ -19,7 +19,7 @@ from statistics import median
 
 from benchmarks.load import Load
 from benchmarks.process_cost import cpu_ns, pss_bytes
-from benchmarks.report import Budget, failures, ratios, spread
+from benchmarks.report import OURS, Budget, failures, ratios, spread
 from benchmarks.scripted_engine import Engine
 from benchmarks.subjects import SUBJECTS, NotAvailable, Running, free_port
 
@@ -141,11 +141,12 @@ def _print(
         added = first_ms[subject] - first_ms["direct"]
         kib = f"{stream_kib[subject]:.1f}" if subject in stream_kib else "-"
         print(f"{subject:14}{spread(request_us[subject]):>26}{spread(event_us[subject]):>26}{added:>16.2f}{kib:>18}")
-    for other in request_us:
-        if other != "gateway" and "gateway" in request_us:
-            request = spread(ratios(request_us["gateway"], request_us[other]))
-            event = spread(ratios(event_us["gateway"], event_us[other]))
-            print(f"gateway / {other}: request {request}, event {event}")
+    for ours in [name for name in OURS if name in request_us]:
+        for other in request_us:
+            if other != ours:
+                request = spread(ratios(request_us[ours], request_us[other]))
+                event = spread(ratios(event_us[ours], event_us[other]))
+                print(f"{ours} / {other}: request {request}, event {event}")
     if "gateway" not in request_us or not stream_kib:
         return 0
     said = failures(request_us, event_us, stream_kib, Budget())

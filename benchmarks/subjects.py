@@ -25,16 +25,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def gateway(port: int, engine: int, folder: Path) -> list[str]:
+def gateway(port: int, engine: int, folder: Path, policy: str = "least-request") -> list[str]:
     """Ours, with the defaults as they are shipped; its access log goes to a file."""
-    config = folder / "gateway.toml"
+    config = folder / f"{policy}.toml"
     config.write_text(
-        f'[access_log]\npath = "{folder / "access.log"}"\n[[replica]]\nurl = "http://127.0.0.1:{engine}"\n'
+        f'policy = "{policy}"\n[access_log]\npath = "{folder / policy}.access"\n'
+        f'[[replica]]\nurl = "http://127.0.0.1:{engine}"\n'
     )
     return [
-        str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", f"--logfile={folder / 'twistd.log'}",
+        str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", f"--logfile={folder / policy}.twistd",
         "aibrix-gateway", "--config", str(config), "--listen", f"tcp:{port}:interface=127.0.0.1", "--admin", "none",
     ]  # fmt: skip
+
+
+def prefix_cache(port: int, engine: int, folder: Path) -> list[str]:
+    """Ours, where the policy has to know each request's prompt."""
+    return gateway(port, engine, folder, "prefix-cache")
 
 
 def haproxy(port: int, engine: int, folder: Path) -> list[str]:
@@ -67,7 +73,7 @@ def vllm_router(port: int, engine: int, folder: Path) -> list[str]:
     ]  # fmt: skip
 
 
-SUBJECTS = {"gateway": gateway, "haproxy": haproxy, "vllm-router": vllm_router}
+SUBJECTS = {"gateway": gateway, "prefix-cache": prefix_cache, "haproxy": haproxy, "vllm-router": vllm_router}
 
 
 class Running:

@@ -29,7 +29,7 @@ class ReportTests(SynchronousTestCase):
         bad = ({"gateway": [23.0], "haproxy": [10.0], "vllm-router": [23.0]}, {"gateway": [15.0], "haproxy": [10.0]})
         said = failures(*bad, {"gateway": 17.0}, Budget())
         self.assertEqual(len(said), 4)
-        self.assertIn("2.30 x HAProxy's: 2.2 at most", said[0])
+        self.assertEqual(said[0], "gateway: CPU per request is 2.30 x HAProxy's: 2.2 at most")
 
     def test_a_subject_that_is_missing(self) -> None:
         """Is not compared with."""
