@@ -88,7 +88,7 @@ class LeastWork(Crediting, Scorer):
         waits, reads = [], []
         for replica, depth in zip(candidates, self.index.depths(prompt, candidates), strict=True):
             prefill = prefills.get(replica.name)
-            own = max(0, length - ends[depth - 1]) if depth else length
+            own = length - min(length, ends[depth - 1]) if depth else length
             if prefill is None:
                 usual = usual or self._usual_rate()
                 waits.append(0.0)
