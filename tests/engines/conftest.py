@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import signal
+import sys
 from collections.abc import Iterator
 
 import pytest
 
 from tests.engines import processes
+
+
+def pytest_sessionstart() -> None:
+    """Whoever ends the tests with SIGTERM ends the engines, too: a signal's default leaves no time for that."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
 
 
 @pytest.fixture(scope="session")

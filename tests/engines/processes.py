@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import contextlib
 import json
 import os
 import signal
@@ -28,6 +30,22 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+#: All that were, so that none outlives the tests: an engine takes gigabytes.
+_STARTED: set[subprocess.Popen[bytes]] = set()
+
+
+def kill(process: subprocess.Popen[bytes]) -> None:
+    """End it at once, with everything that it started."""
+    with contextlib.suppress(ProcessLookupError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@atexit.register
+def _kill_all() -> None:
+    for process in _STARTED:
+        kill(process)
+
+
 class Running:
     """A server process.
 
@@ -48,9 +66,11 @@ class Running:
                 env={**os.environ, **env},
                 start_new_session=True,
             )
+        _STARTED.add(self.process)
         deadline = time.monotonic() + READY_S
         while not self.is_ready(ready):
             if self.process.poll() is not None or time.monotonic() > deadline:
+                kill(self.process)
                 raise RuntimeError(f"{command[0]} did not start:\n{self.log.read_text()[-3000:]}")
             time.sleep(0.2)
 
