@@ -35,15 +35,18 @@ class Fallback(NamedTuple):
     reason: Missing
 
 
-class Choice(NamedTuple):
-    """Who, and why.
+class Choice:
+    """Who, and why.  Made with each request.
 
     @ivar fallbacks: what was missing, and was done without.
     """
 
-    replica: Replica
-    why: Why
-    fallbacks: tuple[Fallback, ...] = ()
+    __slots__ = ("fallbacks", "replica", "why")
+
+    def __init__(self, replica: Replica, why: Why, fallbacks: tuple[Fallback, ...] = ()) -> None:
+        self.replica = replica
+        self.why = why
+        self.fallbacks = fallbacks
 
 
 class Usage(NamedTuple):

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Final
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.ask import Ask
-from aibrix_twisted.policy.choice import Choice
+from aibrix_twisted.policy.choice import Choice, Why
 from aibrix_twisted.policy.least_loaded import least_loaded, loads_of
 from aibrix_twisted.policy.scorer import Scorer
+
+#: There was none.
+_NO_CHOICE: Final[Why] = {}
 
 
 class LeastRequest(Scorer):
@@ -28,5 +32,7 @@ class LeastRequest(Scorer):
 
     def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice:
         """One of the least loaded."""
+        if len(candidates) == 1:
+            return Choice(candidates[0], _NO_CHOICE)
         replica, loads = least_loaded(candidates, rng)
         return Choice(replica, {"load": loads})

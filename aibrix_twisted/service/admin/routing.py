@@ -91,7 +91,7 @@ def route_document(state: Routed, question: Any) -> RouteAnswer:
         nobody = Exchange("", "", "POST", route.path.decode(), route.name, Stamps(state.now))
         lack: Lack | None = None
         for name in (model, *state.fleet.fallbacks(model)):
-            found = state.chooser.decide(nobody, routing, name, state.fleet, {})
+            found = state.chooser.choose(nobody, routing, name, state.fleet, {}, dry=True)
             if isinstance(found, Flight):
                 return {**answer, "decision": _decision(found)}
             lack = lack or found

@@ -18,13 +18,14 @@ from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import GpuProfileSettings, Settings
 from aibrix_twisted.errors import InvalidFilter, UnknownPolicy, UnknownProfile
 from aibrix_twisted.interfaces import Random
-from aibrix_twisted.policy import POLICIES, plan
+from aibrix_twisted.policy import POLICIES
 from aibrix_twisted.policy.ask import NOTHING_ASKED, Ask, Needs
 from aibrix_twisted.policy.blend import Blend
 from aibrix_twisted.policy.candidates import Lack, Tried, candidates
 from aibrix_twisted.policy.choice import Fallback
 from aibrix_twisted.policy.means import Means
 from aibrix_twisted.policy.plan import Plan, Planner, Size, Wishes
+from aibrix_twisted.policy.plan import UnknownProfile as UnknownWish
 from aibrix_twisted.policy.policy import Policy
 from aibrix_twisted.policy.scorer import Scorer
 from aibrix_twisted.policy.selector import BadSelector, Selector, selector_of
@@ -158,7 +159,7 @@ class Chooser:
             return self._planner.plan(model, wishes, size)
         except BadStrategy as error:
             raise UnknownPolicy(str(error), param="routing-strategy", headers=_ROUTING_AT_FAULT) from None
-        except plan.UnknownProfile as error:
+        except UnknownWish as error:
             raise UnknownProfile(str(error), param="config-profile", headers=_ROUTING_AT_FAULT) from None
         except BadSelector as error:
             raise InvalidFilter(
@@ -182,26 +183,33 @@ class Chooser:
 
     # -- the decision ----------------------------------------------------------------------------------------
 
-    def choose(self, exchange: Exchange, routing: Routing, model: str, fleet: Fleet, tried: Tried) -> Flight | Lack:
-        """One of the model's replicas, or why there is none.  It is recorded."""
-        flight = self.decide(exchange, routing, model, fleet, tried)
-        if isinstance(flight, Flight):
-            for fallback in flight.choice.fallbacks:
-                self._note(model, fallback)
-            self.flights.add(flight)
-        return flight
+    def choose(
+        self, exchange: Exchange, routing: Routing, model: str, fleet: Fleet, tried: Tried, *, dry: bool = False
+    ) -> Flight | Lack:
+        """One of the model's replicas, or why there is none.  It is recorded.
 
-    def decide(self, exchange: Exchange, routing: Routing, model: str, fleet: Fleet, tried: Tried) -> Flight | Lack:
-        """The same, and nothing is changed or recorded."""
-        planned, now = routing.plan, self._seconds()
-        found = self.candidates(model, fleet, tried, planned.selector)
+        @param dry: nothing is recorded or counted: it is only asked.
+        """
+        plan, now = routing.plan, self._seconds()
+        found: Sequence[Replica] | Lack
+        if plan.selector is not None:
+            found = self.candidates(model, fleet, tried, plan.selector)
+        else:
+            found = candidates(
+                fleet.by_model.get(model, ()), tried, now, self._rng, engine_waiting=self._engine_waiting
+            )
         if isinstance(found, Lack):
             return found
-        policy = self._policy(model, planned.strategy)
+        policy = self._policy(model, plan.strategy)
         choice = policy.choose(found, routing.ask, now, self._rng)
         if choice is None:
             return Lack.BUSY
-        return Flight(exchange, model, policy, routing.ask, now, found, choice)
+        flight = Flight(exchange, model, policy, routing.ask, now, found, choice)
+        if not dry:
+            if choice.fallbacks:
+                self._note(model, choice.fallbacks)
+            self.flights.add(flight)
+        return flight
 
     def free(self, model: str, fleet: Fleet, tried: Tried, selector: Selector | None = None) -> Replica | None:
         """One that has nothing to do, and nothing against it."""
@@ -268,17 +276,18 @@ class Chooser:
             index = self.indexes[model] = PrefixIndex(prefix.blocks, prefix.ttl, prefix.block_bytes)
         return index
 
-    def _note(self, model: str, fallback: Fallback) -> None:
-        """Count it; the first time, say it."""
-        self._fell_back(fallback)
-        if (model, fallback) not in self._warned:
-            self._warned.add((model, fallback))
-            _log.warn(
-                "policy {policy} for the model {model} decides without what it goes by: {reason}",
-                policy=fallback.policy,
-                model=model,
-                reason=fallback.reason,
-            )
+    def _note(self, model: str, fallbacks: tuple[Fallback, ...]) -> None:
+        """Count them; the first time, say them."""
+        for fallback in fallbacks:
+            self._fell_back(fallback)
+            if (model, fallback) not in self._warned:
+                self._warned.add((model, fallback))
+                _log.warn(
+                    "policy {policy} for the model {model} decides without what it goes by: {reason}",
+                    policy=fallback.policy,
+                    model=model,
+                    reason=fallback.reason,
+                )
 
 
 def session_of(said: bytes) -> str:

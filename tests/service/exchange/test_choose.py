@@ -247,11 +247,11 @@ class ChooseTests(ChooserTestCase):
         self.assertEqual(said, ["policy least-kv-cache for the model m decides without what it goes by: no_metrics"])
 
     def test_to_ask_changes_nothing(self) -> None:
-        """C{decide} is C{choose} without any trace."""
+        """A dry choice leaves no trace."""
         exchange: Any = None
         for _ in range(5):
             routing = self.routing({b"routing-strategy": b"least-kv-cache"})
-            self.assertIsInstance(self.chooser.decide(exchange, routing, "m", self.fleet, {}), Flight)
+            self.assertIsInstance(self.chooser.choose(exchange, routing, "m", self.fleet, {}, dry=True), Flight)
         self.assertEqual((self.fell_back, list(self.chooser.flights)), ([], []))
 
     def test_the_engines_own_queue(self) -> None:
