@@ -59,6 +59,15 @@ class ReplicaLoad:
         """Leases given since the engine said something: it cannot have counted them."""
         return self.leased - self._leased_then
 
+    def strangers(self, now: float) -> int:
+        """Requests that the engine says it has, and that are not ours: other clients', or work that it has not let go
+        of though its client is gone.  0 where nothing fresh is known."""
+        engine = self.fresh_engine(now)
+        if engine is None or engine.running is None:
+            return 0
+        extra = int(engine.running + (engine.waiting or 0)) - self.in_flight
+        return extra if extra > 0 else 0
+
     def recount(self, by_model: Mapping[str, int]) -> None:
         """Take these for the attempts that are under way: they were found to be, and were counted otherwise."""
         self.by_model = {**dict.fromkeys(self.by_model, 0), **by_model}

@@ -26,6 +26,9 @@ INTERVAL_S: Final = 5.0
 #: The two clocks may drift apart by so much from one look to the next.
 JUMP_S: Final = 2.0
 
+#: Requests that are not ours are told of once they were there at so many looks in a row.
+STRANGERS_LOOKS: Final = 3
+
 #: What is found is logged, and no more than this of one look.
 MAX_LOGGED: Final = 20
 
@@ -40,6 +43,7 @@ class Auditor:
         self._exchanges = exchanges
         self._clock = clock
         self._wall = wall
+        self._strangers: dict[str, int] = {}  # by replica: looks in a row at which there were some
         self._ahead = 0.0  # of the wall's clock before ours
         self._call = LoopingCall(self.look)
         self._call.clock = clock
@@ -64,6 +68,7 @@ class Auditor:
             found += findings(self._exchanges)
         except Exception:  # noqa: BLE001 - a check that fails must not end the audits
             _log.failure("while auditing")
+        self._look_for_strangers()
         for number, finding in enumerate(found):
             self._repair(finding, quiet=number >= MAX_LOGGED)
         return len(found)
@@ -80,6 +85,20 @@ class Auditor:
 
     def _timeline(self, exchange: Exchange | None) -> str:
         return "" if exchange is None else f": {line_of(exchange, self._wall(), 1.0, slow=False).decode().strip()}"
+
+    def _look_for_strangers(self) -> None:
+        """An engine that keeps running what is not ours is told of once, for as long as it does: it may serve others,
+        too, or not let go of what its clients have left.  Nothing of ours is wrong, so nothing is repaired."""
+        now = self._clock.seconds()
+        seen = {}
+        for replica in self._exchanges.fleet.replicas:
+            strangers = replica.load.strangers(now)
+            if strangers:
+                seen[replica.name] = looks = self._strangers.get(replica.name, 0) + 1
+                if looks == STRANGERS_LOOKS:
+                    _log.warn("replica {name} runs {count} requests that are not this gateway's", name=replica.name,
+                              count=strangers)  # fmt: skip
+        self._strangers = seen
 
     def _clocks(self) -> list[Finding]:
         """The two clocks run alike: one that was set, or that stood still while the machine slept, did not."""

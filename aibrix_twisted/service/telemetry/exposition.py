@@ -160,6 +160,13 @@ class GatewayCollector(Collector):
             for replica in self._state.fleet.replicas
             if (load := replica.load.fresh_engine(now)) is not None
         }
+        yield families.ENGINE_STRANGERS.of(
+            {
+                (replica.name,): replica.load.strangers(now)
+                for replica in self._state.fleet.replicas
+                if replica.name in loads
+            }
+        )
         for family, name in _ENGINES:
             yield family.of(
                 {(replica,): value for replica, load in loads.items() if (value := getattr(load, name)) is not None}

@@ -229,6 +229,9 @@ ENGINE_RUNNING: Final = _declared("gauge", "engine_requests_running", "Requests 
 ENGINE_WAITING: Final = _declared(
     "gauge", "engine_requests_waiting", "Requests that wait inside the engine.", "replica"
 )
+ENGINE_STRANGERS: Final = _declared(
+    "gauge", "engine_requests_unaccounted", "Requests that the engine has, and that are not this gateway's.", "replica"
+)
 ENGINE_KV_USAGE: Final = _declared("gauge", "engine_kv_cache_usage_ratio", "Of its key-value cache, 0 to 1.", "replica")
 ENGINE_PROMPT_TOKENS: Final = _declared("counter", "engine_prompt_tokens", "Tokens taken in.", "replica")
 ENGINE_GENERATION_TOKENS: Final = _declared("counter", "engine_generation_tokens", "Tokens made.", "replica")

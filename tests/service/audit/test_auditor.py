@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.service.audit.auditor import INTERVAL_S, MAX_LOGGED, Auditor
 from tests.fakes import Bench, answer, post
 
@@ -83,6 +84,25 @@ class AuditorTests(SynchronousTestCase):
         self.bench.reactor.advance(INTERVAL_S)
         self.bench.reactor.advance(INTERVAL_S)
         self.assertEqual(len(self.flushLoggedErrors(AttributeError)), 2)
+
+    def test_an_engine_that_runs_what_is_not_ours(self) -> None:
+        """Is told of once, and again only after it did not; nothing is repaired."""
+        said: list[dict[str, object]] = []
+        globalLogPublisher.addObserver(said.append)
+        self.addCleanup(globalLogPublisher.removeObserver, said.append)
+        load, clock = self.bench.replicas[0].load, self.bench.reactor
+
+        def look(running: float) -> None:
+            load.read(EngineLoad(at=clock.seconds(), running=running, waiting=1.0), 99.0)
+            clock.advance(INTERVAL_S)
+
+        lease = load.lease("m")
+        self.patch(type(load), "recount", lambda *_: None)
+        for running in (3.0, 3.0, 0.0, 3.0, 3.0, 3.0, 3.0):
+            look(running)
+        lease.release()
+        told = [event["count"] for event in said if event.get("name") == "gpu0" and "count" in event]
+        self.assertEqual(told, [3])
 
     def test_a_clock_that_is_set(self) -> None:
         """Is told once; from then on that is how the clocks stand."""

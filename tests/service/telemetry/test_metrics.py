@@ -279,7 +279,7 @@ class MetricsTests(SynchronousTestCase):
         state = State()
         load, labels = state.fleet.replicas[0].load, (("replica", "gpu0"),)
         figures = {
-            "requests_running": 3.0, "requests_waiting": 0.0, "kv_cache_usage_ratio": 0.25,
+            "requests_running": 3.0, "requests_waiting": 0.0, "requests_unaccounted": 3.0, "kv_cache_usage_ratio": 0.25,
             "prompt_tokens_total": 10.0, "generation_tokens_total": 20.0, "preemptions_total": 1.0,
             "prefix_cache_queries_total": 8.0, "prefix_cache_hits_total": 4.0,
         }  # fmt: skip
@@ -295,7 +295,8 @@ class MetricsTests(SynchronousTestCase):
         state.now += 0.1
         self.assertEqual(self.of_engines(state), {})
         load.read(EngineLoad(at=state.now, running=0.0), 3.0)
-        self.assertEqual(self.of_engines(state), {("requests_running", labels): 0.0})
+        nothing = {("requests_running", labels): 0.0, ("requests_unaccounted", labels): 0.0}
+        self.assertEqual(self.of_engines(state), nothing)
 
     def of_engines(self, state: State) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
         """Samples of the engines' own, without the beginning of their names."""
