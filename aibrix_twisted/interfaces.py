@@ -103,6 +103,9 @@ class IPolicy(Interface):
         @return: a memo for what follows.
         """
 
+    def forget_all_but(names: Any) -> None:
+        """The fleet has changed: these are the names of all of its replicas."""
+
     def answered(memo: Any, now: float) -> None:
         """The first of a streamed answer came."""
 

@@ -6,7 +6,7 @@ ones does not seem fast.  Where some candidate's engine does not say, all are ju
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from aibrix_twisted.domain.replica import Replica, ReplicaLoad
 from aibrix_twisted.policy.ask import Ask
 from aibrix_twisted.policy.choice import Usage
 from aibrix_twisted.policy.least_loaded import loads_of
+from aibrix_twisted.policy.policy import kept
 from aibrix_twisted.policy.scorer import UNKNOWN, Scorer
 
 #: Tokens of a request where no candidate says how many its requests have.
@@ -88,6 +89,10 @@ class LeastLatency(Scorer):
         if told is None or told[0] is not engine:
             told = self._told[replica.name] = (engine, _times_of(replica.load, engine))
         return told[1]
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Of replicas that are gone."""
+        self._seen, self._told = kept(self._seen, names), kept(self._told, names)
 
     def chosen(self, replica: Replica, ask: Ask, now: float) -> tuple[str, float]:
         """Begin to measure."""

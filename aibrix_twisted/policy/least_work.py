@@ -6,7 +6,7 @@ index; how fast it reads, and how far it is, is learned from the first tokens th
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final, NamedTuple
 
 from aibrix_twisted.domain.prefill import USUAL_RATE, Prefill, Reading
@@ -16,6 +16,7 @@ from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.ask import Ask
 from aibrix_twisted.policy.choice import Choice, Usage
 from aibrix_twisted.policy.lot import drawn
+from aibrix_twisted.policy.policy import kept
 from aibrix_twisted.policy.prefix_scores import Crediting
 from aibrix_twisted.policy.scorer import Scorer
 
@@ -71,6 +72,10 @@ class LeastWork(Crediting, Scorer):
         (depth,) = self.index.depths(ask.prompt, (replica,))
         work = ask.prompt.length - ask.prompt.covered(depth)
         return _Memo(prefill, prefill.begin(work, now, streamed=ask.stream), super().chosen(replica, ask, now))
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Of replicas that are gone."""
+        self._prefills = kept(self._prefills, names)
 
     def answered(self, memo: _Memo, now: float) -> None:
         """The first token came."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from collections.abc import Mapping, Sequence, Set
+from typing import Any, ClassVar, TypeVar
 
 from zope.interface import implementer
 
@@ -12,6 +12,8 @@ from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import IPolicy, Random
 from aibrix_twisted.policy.ask import Ask, Needs
 from aibrix_twisted.policy.choice import Choice, Usage
+
+_T = TypeVar("_T")
 
 
 @implementer(IPolicy)
@@ -32,8 +34,16 @@ class Policy(ABC):
         """It is done as C{choose} said."""
         return None
 
+    def forget_all_but(self, names: Set[str]) -> None:  # noqa: B027 - most remember nothing of replicas
+        """These are the replicas that there are; what is remembered of others is not needed any more."""
+
     def answered(self, memo: Any, now: float) -> None:  # noqa: B027 - most do not care
         """The first of an answer came."""
 
     def ended(self, memo: Any, now: float, *, well: bool, usage: Usage | None) -> None:  # noqa: B027
         """It is over."""
+
+
+def kept(remembered: Mapping[str, _T], names: Set[str]) -> dict[str, _T]:
+    """What is remembered of these replicas."""
+    return {name: value for name, value in remembered.items() if name in names}

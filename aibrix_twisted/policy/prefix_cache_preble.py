@@ -8,7 +8,7 @@ what is still to be read of this one, together take the least time.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from typing import Final
 
 from aibrix_twisted.domain.prefix_index import Credit, PrefixIndex
@@ -19,6 +19,7 @@ from aibrix_twisted.policy.ask import Ask
 from aibrix_twisted.policy.choice import Choice
 from aibrix_twisted.policy.least_loaded import loads_of
 from aibrix_twisted.policy.lot import drawn
+from aibrix_twisted.policy.policy import kept
 from aibrix_twisted.policy.preble_cost import ANSWER_TOKENS, TOKEN_S, prefill_s
 from aibrix_twisted.policy.prefix_cache import imbalanced
 from aibrix_twisted.policy.prefix_scores import Crediting
@@ -108,6 +109,10 @@ class PrefixCachePreble(Crediting, Scorer):
         (depth,) = self.index.depths(ask.prompt, (replica,))
         self._given.setdefault(replica.name, _Given()).add(_cost(ask, depth), now)
         return super().chosen(replica, ask, now)
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Of replicas that are gone."""
+        self._given = kept(self._given, names)
 
     def _spent(self, replica: Replica, now: float) -> float:
         given = self._given.get(replica.name)

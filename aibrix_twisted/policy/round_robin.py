@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.ask import Ask
 from aibrix_twisted.policy.choice import Choice
-from aibrix_twisted.policy.policy import Policy
+from aibrix_twisted.policy.policy import Policy, kept
 
 
 class RoundRobin(Policy):
@@ -32,6 +32,10 @@ class RoundRobin(Policy):
         """The one that is due first."""
         due = [self._due.get(replica.name, self._now) for replica in candidates]
         return Choice(candidates[due.index(min(due))], {"due": due})
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Of replicas that are gone."""
+        self._due = kept(self._due, names)
 
     def chosen(self, replica: Replica, ask: Ask, now: float) -> None:
         """It has had its turn."""

@@ -7,7 +7,7 @@ and C{slo-pack-load} give no replica more than it can do: a request that fits no
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Sequence, Set
 from typing import Final, NamedTuple
 
 from aibrix_twisted.domain.gpu_profile import GpuProfile, Signature
@@ -18,7 +18,7 @@ from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.ask import Ask, Needs
 from aibrix_twisted.policy.choice import Choice, Fallback, Missing, Usage
 from aibrix_twisted.policy.least_loaded import least_loaded
-from aibrix_twisted.policy.policy import Policy
+from aibrix_twisted.policy.policy import Policy, kept
 
 #: A replica that does all that it can.
 FULL: Final = 1.0
@@ -104,10 +104,15 @@ class Slo(Policy):
         """It takes up nothing any more; and that is how long its answer was."""
         if memo is None:
             return
-        left = self._used[memo.name] - memo.part
-        self._used[memo.name] = left if left > _EXACT else 0.0
+        used = self._used.get(memo.name)
+        if used is not None:  # else the replica is gone
+            self._used[memo.name] = used - memo.part if used - memo.part > _EXACT else 0.0
         if well and usage is not None:
             self._predictor.add(memo.prompt_tokens, usage.output_tokens, now)
+
+    def forget_all_but(self, names: Set[str]) -> None:
+        """Of replicas that are gone."""
+        self._used = kept(self._used, names)
 
     def _options(
         self, candidates: Sequence[Replica], profiles: Sequence[GpuProfile | None], prompt: int, output: int

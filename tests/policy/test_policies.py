@@ -67,6 +67,21 @@ class AllTests(SynchronousTestCase):
                 said.append(chosen)
             self.assertEqual(said[0], said[1], name)
 
+    def test_replicas_that_are_gone(self) -> None:
+        """Are forgotten, though something is under way there still; those that there are are not."""
+        for name in POLICIES:
+            policy, replicas = made(name), fleet(3)
+            memos = [policy.chosen(replica, _ASKED, NOW) for replica in replicas]
+            policy.forget_all_but({"r0"})
+            for memo in memos:
+                policy.answered(memo, NOW + 0.5)
+                policy.ended(memo, NOW + 1.0, well=True, usage=Usage(3, 5))
+            for slot in {slot for kind in type(policy).__mro__ for slot in getattr(kind, "__slots__", ())}:
+                remembered = getattr(policy, slot)
+                if isinstance(remembered, dict) and name != "least-latency":
+                    self.assertLessEqual(set(remembered), {"r0"}, (name, slot))
+            self.assertIn(choice_of(policy, replicas, _ASKED).replica, replicas)
+
     def test_the_lists_are_right(self) -> None:
         """What can be blended gives scores, and the other way round."""
         self.assertEqual({name for name in POLICIES if isinstance(made(name), Scorer)}, BLENDED)

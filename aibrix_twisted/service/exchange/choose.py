@@ -118,7 +118,12 @@ class Chooser:
             self._blends.clear()
 
     def met(self, fleet: Fleet) -> None:
-        """These are there: an engine that has counted less than when the gateway last stopped has begun anew."""
+        """These are all that there are.  An engine that has counted less than when the gateway last stopped has begun
+        anew.
+        """
+        names = {replica.name for replica in fleet.replicas}
+        for policy in self._made.values():
+            policy.forget_all_but(names)
         for replica in fleet.replicas:
             tokens = self.counted.pop(replica.name, None)
             if tokens is not None:

@@ -131,8 +131,7 @@ class Exchanges:
     def fleet_is(self, fleet: Fleet, catalogue: Catalogue) -> None:
         """Take this fleet for exchanges that begin from now on, or that wait."""
         self.fleet, self.catalogue = fleet, catalogue
-        if self.chooser.counted:
-            self.chooser.met(fleet)
+        self.chooser.met(fleet)
         self.waiting.stir()
 
     # -- from clients' connections ---------------------------------------------------------------------------
