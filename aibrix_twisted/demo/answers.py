@@ -44,19 +44,28 @@ def stream_of(
         )
 
     open_finish = {"finish_reason": None} if profile.null_finish else {}
+    prompt_ids = asked.ids if asked.token_ids else None
     if asked.chat and profile.first_delta:
+        told = {"prompt_token_ids": prompt_ids} if profile.says_ids else {}
         for index in range(asked.choices):
-            add([{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}])
-    texts = [_fused(_pieces(asked, seed, index), fuse) for index in range(asked.choices)]
-    for position in range(len(texts[0])):
+            add([{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}], **told)
+    pieces = [_fused(_pieces(asked, seed, index), fuse) for index in range(asked.choices)]
+    for position in range(len(pieces[0])):
         for index in range(asked.choices):
+            text, ids = pieces[index][position]
+            more = {}
+            if profile.says_ids and not asked.chat:
+                more = {"prompt_token_ids": None if position else prompt_ids}
             if hollow:
-                add([{"index": index, **_step(asked, "", streamed=True), **open_finish}])
-            add([{"index": index, **_step(asked, texts[index][position], streamed=True), **open_finish}])
+                hollow_ids = _said(asked, profile, [])
+                add([{"index": index, **_step(asked, "", streamed=True), **open_finish, **more, **hollow_ids}])
+            said = _said(asked, profile, ids)
+            add([{"index": index, **_step(asked, text, streamed=True), **open_finish, **more, **said}])
     for index in range(asked.choices):
-        more: dict[str, Any] = {"usage": usage} if profile.usage_in_finish else {}
+        used: dict[str, Any] = {"usage": usage} if profile.usage_in_finish else {}
         last: dict[str, Any] = {"delta": {}} if asked.chat else {"text": ""}
-        add([{"index": index, **last, "logprobs": None, "finish_reason": _finish(asked)}], **more)
+        said = _said(asked, profile, [])
+        add([{"index": index, **last, "logprobs": None, "finish_reason": _finish(asked), **said}], **used)
     if asked.include_usage and profile.usage_event:
         timings = {"prompt_n": len(asked.prompt), "predicted_n": asked.tokens}
         add([], usage=usage, **({"timings": timings} if profile.timings else {}))
@@ -65,15 +74,21 @@ def stream_of(
     return events
 
 
-def _fused(pieces: list[str], count: int) -> list[str]:
-    return ["".join(pieces[at : at + count]) for at in range(0, len(pieces), count)]
+def _fused(pieces: list[tuple[str, int]], count: int) -> list[tuple[str, list[int]]]:
+    parts = [pieces[at : at + count] for at in range(0, len(pieces), count)]
+    return [("".join(text for text, _ in part), [token for _, token in part]) for part in parts]
+
+
+def _said(asked: Generation, profile: Profile, ids: list[int]) -> dict[str, Any]:
+    """vLLM's word on the tokens that an event stands for."""
+    return {"token_ids": ids if asked.token_ids else None} if profile.says_ids else {}
 
 
 def whole_of(asked: Generation, profile: Profile, id: str, seed: int, cached: int) -> bytes:
     """An answer that is not streamed."""
     choices = []
     for index in range(asked.choices):
-        text = "".join(_pieces(asked, seed, index))
+        text = "".join(text for text, _ in _pieces(asked, seed, index))
         choices.append({"index": index, **_whole_choice(asked, text), "finish_reason": _finish(asked)})
     frame = _frame(asked, profile, id, streamed=False)
     return orjson.dumps({**frame, "choices": choices, "usage": usage_of(asked, cached)})
@@ -95,12 +110,12 @@ def _frame(asked: Generation, profile: Profile, id: str, *, streamed: bool) -> d
     return {"id": id, "object": kind + suffix, "created": CREATED, "model": asked.model + profile.model_suffix}
 
 
-def _pieces(asked: Generation, seed: int, index: int) -> list[str]:
+def _pieces(asked: Generation, seed: int, index: int) -> list[tuple[str, int]]:
     if asked.tool is None:
-        return list(tokens(seed, index, asked.prompt, asked.tokens))
-    arguments = orjson.dumps({"place": next(tokens(seed, index, asked.prompt, 1))}).decode()
+        return list(tokens(seed, index, asked.ids, asked.tokens, space=asked.begun))
+    arguments = orjson.dumps({"place": next(tokens(seed, index, asked.ids, 1))[0]}).decode()
     half = len(arguments) // 2
-    return [arguments[:half], arguments[half:]]
+    return [(arguments[:half], 0), (arguments[half:], 0)]
 
 
 def _step(asked: Generation, text: str, *, streamed: bool) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from aibrix_twisted.demo.text import words_of
+from aibrix_twisted.demo.text import ids_of, words_of
 
 #: What bounds an answer.
 LIMITS = ("max_completion_tokens", "max_tokens")
@@ -32,18 +32,24 @@ class Generation:
     """What is to be generated.
 
     @ivar chat: in the manner of chat, else of completions.
+    @ivar ids: the tokens of the prompt.
+    @ivar begun: the answer goes on with what stands before it.
     @ivar tokens: of each choice.
+    @ivar token_ids: they are to be said.
     """
 
     chat: bool
     model: str
     prompt: list[str]
+    ids: list[int]
+    begun: bool
     stream: bool
     include_usage: bool
     choices: int
     tokens: int
     logprobs: bool
     tool: str | None
+    token_ids: bool
 
 
 def document_of(body: bytes) -> dict[str, Any]:
@@ -77,16 +83,21 @@ def generation_of(
     options = document.get("stream_options") or {}
     if not isinstance(options, dict):
         raise Refused(400, f"stream_options is {options!r}: expected an object")
+    prompt = words_of(document[name])
+    by_ids = isinstance(document[name], list) and all(isinstance(part, int) for part in document[name])
     return Generation(
         chat=chat,
         model=str(document.get("model", "")),
-        prompt=words_of(document[name]),
+        prompt=prompt,
+        ids=document[name] if by_ids else ids_of(prompt),
+        begun=bool(document.get("continue_final_message")) if chat else bool(prompt),
         stream=bool(document.get("stream")),
         include_usage=bool(options.get("include_usage")),
         choices=choices,
         tokens=limit,
         logprobs=bool(document.get("logprobs")),
         tool=_tool_of(document) if chat else None,
+        token_ids=bool(document.get("return_token_ids")),
     )
 
 

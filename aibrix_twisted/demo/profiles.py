@@ -22,6 +22,7 @@ class Profile:
     @ivar keep_alive_max: requests after which a connection is closed, as the last answer's head says; 0: never.
     @ivar knows_fields: unknown members of a request are refused with 422 where not C{None}.
     @ivar detail_errors: errors are C{{"detail": ...}}.
+    @ivar says_ids: events say which tokens they stand for, if C{return_token_ids} is asked for.
     @ivar timings: llama.cpp's extra member.
     @ivar checks_model: a model that is not served is 404.
     @ivar model_suffix: follows the model's name in answers.
@@ -46,6 +47,7 @@ class Profile:
     keep_alive_header: str = ""
     knows_fields: frozenset[str] | None = None
     detail_errors: bool = False
+    says_ids: bool = False
     timings: bool = False
     checks_model: bool = True
     keep_alive_max: int = 0
@@ -68,7 +70,7 @@ _FIELDS: Final = frozenset(
 )  # fmt: skip
 
 PROFILES: Final[dict[str, Profile]] = {
-    "vllm": Profile("vllm", on_term="done"),
+    "vllm": Profile("vllm", says_ids=True, on_term="done"),
     "sglang": Profile(
         "sglang",
         first_delta='{"role":"assistant","content":"","reasoning_content":null,"tool_calls":null}',

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from typing import Any, Final
+from zlib import crc32
 
 _WORDS: Final = (
     "ready steady green copper river seven lantern quiet orbit maple signal harbor paper violet engine meadow "
@@ -23,11 +24,27 @@ def words_of(prompt: Any) -> list[str]:
     return [] if prompt is None else [str(prompt)]
 
 
-def tokens(seed: int, choice: int, prompt: list[str], count: int) -> Iterator[str]:
-    """C{count} words, each with the space before it that a tokenizer would give it."""
-    lot = random.Random(f"{seed} {choice} {' '.join(prompt[-64:])}")
-    for index in range(count):
-        yield (" " if index else "") + lot.choice(_WORDS)
+def ids_of(words: list[str]) -> list[int]:
+    """The token of each word."""
+    return [crc32(word.encode()) & 0xFFFFF for word in words]
+
+
+def tokens(seed: int, choice: int, prompt: list[int], count: int, *, space: bool = False) -> Iterator[tuple[str, int]]:
+    """C{count} words, each with the space before it that a tokenizer would give it, and its token.
+
+    Each depends on all tokens before it, so that a text which was cut anywhere goes on as it would have.
+
+    @param space: before the first, too.
+    """
+    state = crc32(b"%d %d" % (seed, choice))
+    for token in prompt:
+        state = crc32(b"%d" % token, state)
+    for _ in range(count):
+        word = _WORDS[(state * 2654435761 >> 16) % len(_WORDS)]
+        token = crc32(word.encode()) & 0xFFFFF
+        state = crc32(b"%d" % token, state)
+        yield (" " if space else "") + word, token
+        space = True
 
 
 def vector(seed: int, text: list[str], size: int = 16) -> list[float]:

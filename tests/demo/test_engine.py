@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aibrix_twisted.demo.engine import DemoEngine
 from aibrix_twisted.demo.profiles import PROFILES
 from aibrix_twisted.demo.speed import INSTANT, PrefixCache, Speed
-from aibrix_twisted.demo.text import tokens, vector, words_of
+from aibrix_twisted.demo.text import ids_of, tokens, vector, words_of
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.wire.head import ResponseHead
 from aibrix_twisted.wire.response import ResponseParser
@@ -295,6 +295,16 @@ class TextTests(SynchronousTestCase):
     def test_words_and_tokens(self) -> None:
         """By lot, but the same for the same."""
         self.assertEqual(words_of([{"content": "a b"}, {"content": [{"text": "c"}]}, "d"]), ["a", "b", "c", "d"])
-        self.assertEqual(list(tokens(1, 0, ["x"], 5)), list(tokens(1, 0, ["x"], 5)))
-        self.assertNotEqual(list(tokens(1, 0, ["x"], 5)), list(tokens(2, 0, ["x"], 5)))
+        self.assertEqual(list(tokens(1, 0, [7], 5)), list(tokens(1, 0, [7], 5)))
+        self.assertNotEqual(list(tokens(1, 0, [7], 5)), list(tokens(2, 0, [7], 5)))
+
+    def test_a_text_that_was_cut(self) -> None:
+        """It goes on as it would have: by its tokens, and by its words."""
+        whole = list(tokens(1, 0, ids_of(["x"]), 30))
+        for cut in range(1, 30):
+            begun, rest = whole[:cut], whole[cut:]
+            by_tokens = [*ids_of(["x"]), *(token for _, token in begun)]
+            by_words = ids_of(words_of(["x", "".join(word for word, _ in begun)]))
+            self.assertEqual(by_tokens, by_words)
+            self.assertEqual(list(tokens(1, 0, by_tokens, 30 - cut, space=True)), rest)
         self.assertEqual(len(vector(0, ["x"])), 16)
