@@ -65,7 +65,7 @@ that the conventions have no operation for stands for itself. Buckets are the co
 _GROUPS: Final[dict[str, tuple[Family, ...]]] = {
     "Requests": (f.REQUESTS, f.ERRORS, f.DURATION, f.TTFT, f.TPOT, f.TOKENS, f.WAITING, f.QUEUE_WAIT),
     "Replicas": (
-        f.REPLICA_UP, f.BREAKER_STATE, f.IN_FLIGHT, f.ATTEMPTS, f.REPLICA_TTFT, f.ITL, f.HEDGES, f.POLICY_FALLBACKS,
+        f.REPLICA_UP, f.BREAKER_STATE, f.IN_FLIGHT, f.ATTEMPTS, f.REPLICA_TTFT, f.ITL, f.HEDGES, f.HEALS, f.POLICY_FALLBACKS,
         f.UPSTREAM_CONNECTIONS,
     ),
     "What engines say of themselves": (

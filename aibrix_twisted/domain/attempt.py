@@ -15,6 +15,7 @@ class Kind(enum.StrEnum):
     RETRY = "retry"
     RESEND = "resend"  # to the same replica: the connection had died before
     HEDGE = "hedge"  # beside one that was late
+    HEAL = "heal"  # for the rest of a stream that broke
 
 
 class AttemptRecord:

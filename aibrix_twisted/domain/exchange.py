@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import enum
+
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.domain.trace import Trace
 from aibrix_twisted.errors import GatewayError
+
+
+class Heal(enum.StrEnum):
+    """What became of a stream that broke after it had begun, and that is healed where it can be."""
+
+    HEALED = "healed"
+    REFUSED = "refused"  # no continuation could be shown to be right
+    NO_REPLICA = "no_replica"  # there was none to continue it
+    OVER_BUDGET = "over_budget"
+    FAILED = "failed"  # continuations were asked for, and came to nothing
+    ABANDONED = "abandoned"  # the client left meanwhile
 
 
 class Exchange:
@@ -24,6 +37,9 @@ class Exchange:
     @ivar tries: all attempts, oldest first; C{attempts} counts those of them that reached a replica.
     @ivar trace: its place in a trace; C{None}: it is not sampled.
     @ivar served: the one whose answer the client has, or the last one once it is over.
+    @ivar healed: the last one that a broken stream was continued by.
+    @ivar heal: what became of its healing: a L{Heal}; C{None}: there was nothing to heal.
+    @ivar heal_reason: why it could not be healed, for people.
     """
 
     __slots__ = (
@@ -36,6 +52,9 @@ class Exchange:
         "edited",
         "error",
         "events",
+        "heal",
+        "heal_reason",
+        "healed",
         "id",
         "input_tokens",
         "method",
@@ -75,6 +94,9 @@ class Exchange:
         self.attempts = 0
         self.tries: list[AttemptRecord] = []
         self.served: AttemptRecord | None = None
+        self.healed: AttemptRecord | None = None
+        self.heal: Heal | None = None
+        self.heal_reason = ""
         self.queued_s = 0.0
         self.status = 0
         self.bytes_in = 0
@@ -100,7 +122,7 @@ class Exchange:
         served, tokens = self.served, self.output_tokens
         if served is None or tokens is None or tokens < 2:
             return None
-        first, last = served.first, served.last
+        first, last = served.first, (self.healed or served).last
         return None if first is None or last is None else (last - first) / (tokens - 1)
 
     def failed(self, error: GatewayError) -> None:

@@ -173,6 +173,11 @@ class Replica:
         return self.seen_done or self.engine in ENDS_WITH_DONE
 
     @property
+    def says_ids(self) -> bool:
+        """It can be asked which tokens the events of a stream stand for."""
+        return self.engine == "vllm"
+
+    @property
     def forces_usage(self) -> bool:
         """C{stream_options.include_usage} is asked of it for clients that did not."""
         return self.engine in ENDS_WITH_DONE if self.force_usage is None else self.force_usage

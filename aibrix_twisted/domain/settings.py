@@ -118,6 +118,7 @@ class ModelSettings:
     @ivar slo: of the C{slo} policies.
     @ivar fallbacks: models that are asked instead, in this order, while no replica of this one can serve.
     @ivar split: model to share; requests for this name are dealt out to those models by their shares.
+    @ivar heal: as C{[heal] mode}, for this model; empty: that.
     @ivar ping: after so many seconds of waiting for a replica, and then as often, a client that asked for a stream is
         sent an SSE comment; its answer has then begun with status 200.  0: never.
     """
@@ -131,6 +132,7 @@ class ModelSettings:
     slo: SloSettings | None = None
     fallbacks: tuple[Name, ...] = ()
     split: dict[Name, Annotated[float, Gt(0)]] = field(default_factory=dict)
+    heal: Literal["", "auto", "exact", "text", "off"] = ""
     ping: SecondsOrNone = 0.0
 
 
@@ -220,6 +222,23 @@ class HedgeSettings:
 
     enabled: bool = False
     budget: Annotated[float, Ge(0), Le(1)] = 0.02
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealSettings:
+    """C{[heal]}: a stream whose replica failed after it had begun goes on from another one.
+
+    @ivar mode: C{exact}: by tokens, which vLLM is asked to say with its events; C{text}: by the text that was
+        delivered; C{auto}: exact where the engine can, else by text; C{off}: such a stream ends with an error.
+    @ivar attempts: replicas that are asked to go on, for one stream.
+    @ivar budget: streams that are continued, as a share of requests, over ten seconds; 256 are always allowed.
+    @ivar max_bytes: kept of a stream; one that becomes longer is not continued.
+    """
+
+    mode: Literal["auto", "exact", "text", "off"] = "auto"
+    attempts: Annotated[int, Ge(1), Le(100)] = 3
+    budget: Annotated[float, Ge(0), Le(1)] = 0.05
+    max_bytes: Annotated[int, Ge(0)] = 1048576
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -426,6 +445,7 @@ class Settings:
     breaker: BreakerSettings = field(default_factory=BreakerSettings)
     retry: Retry = field(default_factory=Retry)
     hedge: HedgeSettings = field(default_factory=HedgeSettings)
+    heal: HealSettings = field(default_factory=HealSettings)
     queue: QueueSettings = field(default_factory=QueueSettings)
     prefix_cache: PrefixCacheSettings = field(default_factory=PrefixCacheSettings)
     flight_recorder: FlightRecorderSettings = field(default_factory=FlightRecorderSettings)

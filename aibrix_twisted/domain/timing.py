@@ -3,8 +3,8 @@
 All stamps are seconds of one monotonic clock; C{None} is for what did not happen.  What lies between two stamps has a
 name here and nowhere else: L{phases}.  They follow each other without a gap, so that they add up to the whole::
 
-    accepted  read   admitted       ready    started  sent      first           over      ended
-       |-receive-|-admit-|-retry+queue-|-route-|-connect-|-engine--|-begin+stream-|-finish-|
+    accepted  read   admitted       ready    started  sent      first           over          ended
+       |-receive-|-admit-|-retry+queue-|-route-|-connect-|-engine--|-begin+stream-|-heal-|-finish-|
 
 C{admit}, C{route}, C{begin} and C{finish} are the gateway's own (L{OWN}); the rest is the client's, the network's or an
 engine's, or was waited for.
@@ -31,6 +31,7 @@ PHASES: Final = (
     "engine",  # from the request's sending to the first of a body
     "begin",  # from there to the first byte for the client
     "stream",  # the rest of the body
+    "heal",  # more of it, from other replicas
     "finish",  # from its end to the exchange's
 )
 
@@ -84,8 +85,9 @@ def phases(exchange: Exchange) -> list[float]:
     receive, admit = read - stamps.accepted, admitted - read
     if served is None:
         queue = min(exchange.queued_s, ended - admitted)
-        return [receive, admit, 0.0, queue, 0.0, 0.0, 0.0, 0.0, 0.0, ended - admitted - queue]
+        return [receive, admit, 0.0, queue, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ended - admitted - queue]
     over = ended if served.ended is None else served.ended
+    healed = over if exchange.healed is None or exchange.healed.ended is None else exchange.healed.ended
     sent = over if served.sent is None else served.sent
     first = over if served.first is None else served.first
     begun = first if stamps.first_byte is None or stamps.first_byte > over else stamps.first_byte
@@ -100,7 +102,8 @@ def phases(exchange: Exchange) -> list[float]:
         first - sent,
         begun - first,
         over - begun,
-        ended - over,
+        healed - over,
+        ended - healed,
     ]
 
 

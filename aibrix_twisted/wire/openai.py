@@ -30,6 +30,7 @@ _READ: Final = frozenset(
         "n",
         "previous_response_id",
         "prompt",
+        "return_token_ids",
         "store",
         "stream",
         "stream_options",
@@ -65,6 +66,7 @@ class Asked:
     @ivar choices: how many answers one request asks for: C{n} for each prompt.
     @ivar stream_options: the member is there.
     @ivar include_usage: usage is asked for, or C{stream_options} is nothing that could be edited so as to ask.
+    @ivar token_ids: it speaks of C{return_token_ids}.
     @ivar stateful: the engine may keep something of it, so that it is not sent twice.
     """
 
@@ -76,6 +78,7 @@ class Asked:
     choices: int = 1
     stream_options: bool = False
     include_usage: bool = False
+    token_ids: bool = False
     stateful: bool = False
 
 
@@ -106,6 +109,7 @@ def peek(route: Route, content_type: bytes | None, body: bytes) -> Asked:
         asked.include_usage = options.get("include_usage") is True
     else:
         asked.include_usage = options is not None
+    asked.token_ids = "return_token_ids" in document
     asked.stateful = route.dialect is Dialect.RESPONSES and (
         document.get("store") is not False or document.get("previous_response_id") is not None
     )

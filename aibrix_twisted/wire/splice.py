@@ -33,6 +33,11 @@ def set_form_model(body: bytes, content_type: bytes | None, model: str) -> bytes
     return body[:start] + model.encode() + body[end:]
 
 
+def ask_for_ids(body: bytes) -> bytes:
+    """The same document with C{return_token_ids}, of which it does not speak: vLLM then says which tokens it made."""
+    return _with_member(body, b'"return_token_ids":true')
+
+
 def force_include_usage(body: bytes, *, has_options: bool) -> bytes:
     """The same document with C{stream_options.include_usage} true.
 

@@ -15,12 +15,14 @@ looks like a key is one or is a whole string, and decoding decides.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
 from zope.interface import implementer
 
 from aibrix_twisted.interfaces import IBodyDecoder, Payload
+from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.routes import Dialect
 from aibrix_twisted.wire.sse import SSEParser, TooLong, read_event
 from aibrix_twisted.wire.usage import Usage, merged, usage_of
@@ -43,6 +45,7 @@ _TEXT_KEYS: Final = (b'"content":"', b'"text":"')
 #: Looked for as numbers: C{bytes in bytes} takes ten times as long, for it first tries its operand as a number (and
 #: fails, with an exception); where more than a byte is looked for, C{find} does not.
 _QUOTE, _LF, _CR = b'"\n\r'
+_BACKSLASH: Final = ord("\\")
 
 #: Frames learned per stream; one whose events keep changing does without.
 _MAX_FRAMES: Final = 8
@@ -53,6 +56,7 @@ class StreamWatch:
     """The decoder of a streamed response.
 
     @ivar events: events with data that have passed whole.
+    @ivar broke: the event that broke it off, which was not passed; empty where there was none.
     After C{finish}:
     @ivar usage: what the stream said of it last.
     @ivar saw_done: it ended with C{[DONE]}.
@@ -70,11 +74,14 @@ class StreamWatch:
         "_frame_end",
         "_frame_start",
         "_frames",
+        "_interesting",
         "_kept",
         "_last_seen",
         "_lost",
+        "_may_break",
         "_parser",
         "_withhold",
+        "broke",
         "events",
         "finished",
         "held",
@@ -90,27 +97,35 @@ class StreamWatch:
         choices: int,
         done_required: bool,
         withhold_usage: bool = False,
+        kept: Kept | None = None,
+        may_break: Callable[[], bool] | None = None,
         max_bytes: int = 1 << 20,
     ) -> None:
         """
         @param choices: how many the request asked for.
         @param done_required: this engine ends its streams with C{[DONE]}.
         @param withhold_usage: an event that has usage and no choices is not the client's.
+        @param kept: keeps what passes.
+        @param may_break: asked, once an event says that the engine failed or ends the stream before every choice has
+            finished, whether the stream can be continued elsewhere; then it is broken, and the event not passed.
         @param max_bytes: the longest event that is looked into.
         """
         self._dialect = dialect
         self._choices = choices
         self._done_required = done_required
         self._withhold = withhold_usage
+        self._kept = kept
+        self._may_break = may_break
         self._parser = SSEParser(max_bytes=max_bytes)
         self._frame_start = self._frame_end = b"\0"  # fits nothing
         self._frame_bytes = 2
         self._frames = 0
         self._dirty = False  # the parser holds part of an event
         self._lost = False  # an event was too long to be looked into
-        self._kept: list[bytes] = []
+        self._interesting: list[bytes] = []
         self._last_seen = False
         self.events = 0
+        self.broke = b""
         self.usage: Usage | None = None
         self.saw_done = False
         self.finished: set[int] = set()
@@ -123,28 +138,69 @@ class StreamWatch:
         @return: what may go to the client now.
         """
         if not self._dirty:
+            kept = self._kept
+            if kept is not None and kept.takes_ids and _is_one_event(data):
+                data = kept.without_ids(data)
             start, end = self._frame_start, self._frame_end
             if data.startswith(start) and data.endswith(end) and len(data) >= self._frame_bytes:
                 text = data[len(start) : -len(end)]
                 if _QUOTE not in text and _LF not in text and _CR not in text:
                     self.events += 1
+                    if kept is not None:
+                        kept.text(text)
                     return data
-            if data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and _CR not in data:
+            if _is_one_event(data):
                 self.events += 1
-                if not _is_of_interest(data):
-                    self._learn(data)
-                    return data
-                return data if self._keep(data) else b""
+                return self._pass_other(data)
         if self._lost:
             return data
         return self._feed_otherwise(data)
 
+    def _pass_one(self, event: bytes) -> bytes:
+        """One of several events, or one whose line ends are others than LF."""
+        kept = self._kept
+        if kept is not None and kept.takes_ids:
+            event = kept.without_ids(event)
+        start, end = self._frame_start, self._frame_end
+        if event.startswith(start) and event.endswith(end) and len(event) >= self._frame_bytes:
+            text = event[len(start) : -len(end)]
+            if _QUOTE not in text and _LF not in text and _CR not in text:
+                self.events += 1
+                if kept is not None:
+                    kept.text(text)
+                return event
+        if event.find(b"data") >= 0 and read_event(event) is not None:
+            self.events += 1
+            return self._pass_other(event)
+        if kept is not None:
+            kept.raw(event)
+        return event
+
+    def _pass_other(self, event: bytes) -> bytes:
+        """An event that fits no frame."""
+        kept = self._kept
+        if not _is_of_interest(event):
+            if kept is not None:
+                kept.raw(event)
+            self._learn(event)
+        elif self._keep(event):
+            if kept is not None:
+                kept.raw(event)
+        else:
+            if kept is not None:
+                kept.raw(b"")
+            return b""
+        return event
+
     def finish(self) -> Payload:
         """The stream is over: decode what was kept, and judge."""
+        self._may_break = None
         if not self._lost:
             self.held = self._parser.rest
             last = self._parser.finish()
             if last:
+                if self._kept is not None:  # who has to go on with it goes on from before it
+                    self._kept = self._kept.blank()
                 self.held = self._pass(last)
         self._digest()
         return self._judge()
@@ -156,10 +212,15 @@ class StreamWatch:
                 at = event.find(key)
                 if at >= 0:
                     at += len(key)
+                    end = event.index(b'"', at)
+                    if event[end - 1] == _BACKSLASH:  # a quote within the text, which is all that looks like its end
+                        return
                     self._frames += 1
                     self._frame_start = event[:at]
-                    self._frame_end = event[event.index(b'"', at) :]
+                    self._frame_end = event[end:]
                     self._frame_bytes = len(self._frame_start) + len(self._frame_end)
+                    if self._kept is not None:
+                        self._kept.frame(self._frame_start, self._frame_end)
                     return
 
     def _feed_otherwise(self, data: bytes) -> bytes:
@@ -168,6 +229,8 @@ class StreamWatch:
             raws = self._parser.feed(data)
         except TooLong as too_long:
             self._lost, self._dirty = True, False
+            if self._kept is not None:
+                self._kept.drop()
             return self._pass(too_long.events) + self._parser.rest
         self._dirty = bool(self._parser.rest)
         return self._pass(raws)
@@ -175,10 +238,9 @@ class StreamWatch:
     def _pass(self, raws: list[bytes]) -> bytes:
         passed = []
         for raw in raws:
-            if raw.find(b"data") >= 0 and read_event(raw) is not None:
-                self.events += 1
-            if not _is_of_interest(raw) or self._keep(raw):
-                passed.append(raw)
+            passed.append(self._pass_one(raw))
+            if self.broke:
+                break
         return b"".join(passed)
 
     def _keep(self, raw: bytes) -> bool:
@@ -186,14 +248,31 @@ class StreamWatch:
 
         @return: whether it is the client's.
         """
-        self._kept.append(raw)
-        if len(self._kept) > _MAX_KEPT:  # an engine that says something of interest in each event
+        self._interesting.append(raw)
+        if len(self._interesting) > _MAX_KEPT:  # an engine that says something of interest in each event
             self._digest()
+        if self._may_break is not None and (raw.find(b"error") >= 0 or raw.find(b"[DONE]") >= 0) and self._breaks(raw):
+            self.broke = raw
+            return False
         return not (self._withhold and b'"usage"' in raw and _is_usage_alone(raw))
 
+    @property
+    def all_finished(self) -> bool:
+        """Every choice has got its C{finish_reason}."""
+        return len(self.finished) >= self._choices
+
+    def _breaks(self, raw: bytes) -> bool:
+        """Whether it cannot go on from this engine, but can from another."""
+        self._digest()
+        if self.reported:
+            fails = self.reported is raw  # else the client has read of it
+        else:
+            fails = self.saw_done and not self.all_finished
+        return fails and self._may_break is not None and self._may_break()
+
     def _digest(self) -> None:
-        kept, self._kept = self._kept, []
-        for raw in kept:
+        interesting, self._interesting = self._interesting, []
+        for raw in interesting:
             event = read_event(raw)
             if event is None:
                 continue
@@ -219,7 +298,7 @@ class StreamWatch:
         if self._lost:
             return Payload.OPAQUE
         if self._dialect in _CHOICES:
-            whole = len(self.finished) >= self._choices and (self.saw_done or not self._done_required)
+            whole = self.all_finished and (self.saw_done or not self._done_required)
         elif self._dialect in _LAST_TYPES:
             whole = self._last_seen
         elif self._dialect is Dialect.GENERATE and self._done_required:
@@ -227,6 +306,11 @@ class StreamWatch:
         else:
             return Payload.OPAQUE
         return Payload.WHOLE if whole else Payload.CUT
+
+
+def _is_one_event(data: bytes) -> bool:
+    """Whether it is one whole event of one line, and nothing else.  HOT."""
+    return data.startswith(b"data:") and data.endswith(b"\n\n") and data.count(b"\n") == 2 and _CR not in data
 
 
 def _is_of_interest(data: bytes) -> bool:

@@ -15,6 +15,7 @@ from tests.house.tree import PACKAGE, modules, text
 #: Where everything is caught, how often, and why there.
 _DOORS = {
     "service/downstream/protocol.py": 3,  # bytes of a client come in; its next request is begun; either goes wrong
+    "service/exchange/run.py": 1,  # a stream that broke is continued; if that goes wrong, nobody else would end it
     "service/upstream/protocol.py": 1,  # bytes of an engine come in
     "service/audit/auditor.py": 2,  # a check, or a repair, that fails must not end the audits
     "service/wheel.py": 1,  # one deadline that fails must not stop all others

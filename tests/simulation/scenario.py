@@ -12,6 +12,7 @@ import orjson
 
 from aibrix_twisted.domain.settings import (
     BreakerSettings,
+    HealSettings,
     HealthSettings,
     HedgeSettings,
     ModelSettings,
@@ -176,6 +177,7 @@ class _Maker:
                 wait_down=wait, wait_busy=wait, max_requests=1024 if patient else self.one((0, 2, 1024, 1024))
             ),
             hedge=HedgeSettings(enabled=self.chance(0.15), budget=1.0),
+            heal=HealSettings(mode="off"),  # its engines do not say the same: there is nothing to go on with
         )
 
     def replica(self, name: str, index: int, *, known: Habits, good: bool) -> ReplicaSettings:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import orjson
+
 _ID = '"id":"c-1","object":"chat.completion.chunk","created":1,"model":"m"'
 
 
@@ -84,3 +86,27 @@ MESSAGES = (
 ERROR_EVENT = (
     'data: {"error":{"message":"EngineCore encountered an issue.","type":"InternalServerError","code":500}}\n\n'
 )
+
+
+def spoken(
+    pieces: list[tuple[str, list[int]]], *, ids: bool, prompt: tuple[int, ...] = (1, 2, 3), finish: str = "length"
+) -> list[str]:
+    """A chat stream as vLLM sends it: the role, an event for each piece, its end.
+
+    @param pieces: text, and the tokens that it is of.
+    @param ids: C{return_token_ids} was asked for.
+    """
+    last = len(pieces) - 1
+    events = [_vllm('{"role":"assistant","content":""}', "null", list(prompt) if ids else None, None)]
+    for number, (text, tokens) in enumerate(pieces):
+        delta = orjson.dumps({"content": text}).decode()
+        events.append(_vllm(delta, f'"{finish}"' if number == last else "null", None, tokens if ids else None))
+    return events
+
+
+def _vllm(delta: str, finish: str, prompt: list[int] | None, tokens: list[int] | None) -> str:
+    said = [orjson.dumps(value).decode() for value in (tokens, prompt)]
+    return (
+        f'data: {{{_ID},"choices":[{{"index":0,"delta":{delta},"logprobs":null,"finish_reason":{finish},'
+        f'"token_ids":{said[0]}}}],"prompt_token_ids":{said[1]}}}\n\n'
+    )

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface.verify import verifyObject
 
 from aibrix_twisted.interfaces import IBodyDecoder, Payload
+from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.routes import Dialect
 from aibrix_twisted.wire.stream import StreamWatch
 from aibrix_twisted.wire.usage import Usage
@@ -100,7 +101,7 @@ class EngineTests(SynchronousTestCase):
         watch = a_watch()
         for _ in range(5000):
             watch.feed(event)
-        self.assertLess(len(watch._kept), 2000)
+        self.assertLess(len(watch._interesting), 2000)
         watch.feed((_chat("{}", '"stop"') + DONE).encode())
         self.assertEqual((watch.finish(), watch.events), (Payload.WHOLE, 5002))
 
@@ -197,3 +198,53 @@ class AnyTextTests(SynchronousTestCase):
     def test_it_is_a_decoder(self) -> None:
         """By its interface."""
         verifyObject(IBodyDecoder, a_watch())
+
+
+class BreakTests(SynchronousTestCase):
+    """Events that are judged before they pass."""
+
+    def watch(self, *, may: bool, kept: Kept | None = None) -> StreamWatch:
+        self.asked = 0
+
+        def may_break() -> bool:
+            self.asked += 1
+            return may
+
+        return a_watch(kept=kept, may_break=may_break)
+
+    def test_an_error_or_an_early_done(self) -> None:
+        """Is not passed, where the stream can be continued; nor is what follows it; else it is, as it came."""
+        begun = _chat('{"content":"a"}')
+        for broke in (ERROR_EVENT, DONE):
+            stream = (begun + broke + DONE).encode()
+            for pieces in every_cut(stream):
+                watch = self.watch(may=True)
+                passed = b""
+                for piece in pieces:
+                    passed += watch.feed(piece)
+                    if watch.broke:
+                        break
+                self.assertEqual((passed, watch.broke, self.asked), (begun.encode(), broke.encode(), 1))
+                watch = self.watch(may=False)
+                self.assertEqual(run(watch, pieces)[0], stream)
+                self.assertEqual(watch.broke, b"")
+
+    def test_what_is_none(self) -> None:
+        """C{[DONE]} where all is finished; a text that speaks of errors; what comes after an error that passed."""
+        texts = _chat('{"content":"[DONE] \\"error\\":"}') + _chat('{"content":"error"}', '"stop"')
+        for text, _, _, _ in (*STREAMS.values(), (texts + DONE, True, 0, 0)):
+            if "error" not in text.replace(texts, ""):
+                watch = self.watch(may=True)
+                self.assertEqual(run(watch, [text.encode()])[0], text.encode())
+        watch = self.watch(may=False)
+        watch.feed(ERROR_EVENT.encode())
+        watch.feed(DONE.encode())
+        self.assertEqual(self.asked, 1)
+
+    def test_what_is_kept_by_then(self) -> None:
+        """All that passed, in the same read too; not what broke it."""
+        seen = []
+        kept = Kept(1 << 20, takes_ids=False, withholds_ids=False)
+        watch = a_watch(kept=kept, may_break=lambda: bool(seen.append(len(list(kept.passed()))) or True))
+        watch.feed((_chat('{"content":"a"}') + _chat('{"x":1}') + ERROR_EVENT).encode())
+        self.assertEqual(seen, [2])

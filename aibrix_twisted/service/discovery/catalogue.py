@@ -36,6 +36,11 @@ class Catalogue:
         entry = self._entries.get(name)
         return None if entry is None else model_entry(entry)
 
+    def context(self, name: str) -> int | None:
+        """How many tokens a model takes and makes in all, where its engine says so (vLLM's C{max_model_len})."""
+        said = self._entries.get(name, {}).get("max_model_len")
+        return said if type(said) is int and said > 0 else None
+
 
 def _entries(replica: Replica, said: Iterable[Entry]) -> Iterable[Entry]:
     """What a replica says of the models it serves; configured ones that it did not speak of are listed plainly."""

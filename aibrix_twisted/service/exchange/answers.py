@@ -18,6 +18,7 @@ from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.wire.error_object import error_event
 from aibrix_twisted.wire.head import Framing, ResponseHead
 from aibrix_twisted.wire.jsonbody import WholeBody
+from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.stream import StreamWatch
 from aibrix_twisted.wire.usage import Usage
@@ -59,8 +60,11 @@ class Answer(Protocol):
         """Events of a stream that have passed."""
         ...
 
-    def take(self, data: bytes) -> None:
-        """More of the body."""
+    def take(self, data: bytes) -> str:
+        """More of the body.
+
+        @return: why nothing more of it is wanted; empty: more is.
+        """
         ...
 
     def judge(self) -> Payload:
@@ -79,7 +83,17 @@ class Answer(Protocol):
 class StreamAnswer:
     """A stream of events."""
 
-    __slots__ = ("_beats", "_begins", "_head", "_record", "_reply", "_seconds", "_times", "_watch", "usage")
+    __slots__ = (
+        "_beats",
+        "_begins",
+        "_head",
+        "_record",
+        "_reply",
+        "_seconds",
+        "_times",
+        "_watch",
+        "usage",
+    )
 
     streamed = True
     is_error = False
@@ -109,19 +123,32 @@ class StreamAnswer:
         """Events that have passed."""
         return self._watch.events
 
-    def take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> str:
         """HOT: once a read."""
         out = self._watch.feed(data)
-        if not out:
-            return
-        if self._head is not None:
-            self._begin(out)
-        elif self._reply is not None:
-            times = self._times
-            times.append(self._seconds())
-            if len(times) > BEATS:
-                self._beats.tell()
-            self._reply.write(out)
+        if out:
+            if self._head is not None:
+                self._begin(out)
+            elif self._reply is not None:
+                times = self._times
+                times.append(self._seconds())
+                if len(times) > BEATS:
+                    self._beats.tell()
+                self._reply.write(out)
+        return self._broke() if self._watch.broke else ""
+
+    def _broke(self) -> str:
+        return "it reported an error" if self._watch.reported else "it ended the stream unfinished"
+
+    @property
+    def finished(self) -> bool:
+        """Every choice has come to its end."""
+        return self._watch.all_finished
+
+    @property
+    def withheld(self) -> bytes:
+        """The event that broke it off."""
+        return self._watch.broke
 
     def judge(self) -> Payload:
         """Whole where every choice has finished and the engine said that it was done."""
@@ -180,20 +207,20 @@ class WholeAnswer:
         """What was gathered."""
         return self._body.held
 
-    def take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> str:
         """Gather; beyond the bound, pass on."""
         if self._record.first is None:
             self._record.first = self._seconds()
         out = self._body.feed(data)
-        reply = self._reply
-        if not out or reply is None:
-            return
-        if self._head is None:
-            reply.write(out)
-            return
-        head, self._head = self._head, None
-        length = head.content_length if head.framing is Framing.LENGTH else None
-        self._begins(self, head, out, streamed=False, length=length)
+        reply, head = self._reply, self._head
+        if out and reply is not None:
+            if head is None:
+                reply.write(out)
+            else:
+                self._head = None
+                length = head.content_length if head.framing is Framing.LENGTH else None
+                self._begins(self, head, out, streamed=False, length=length)
+        return ""
 
     def judge(self) -> Payload:
         """Whole where it decodes, or where its framing is all that can be asked."""
@@ -231,10 +258,11 @@ class EventAnswer:
         self._reply: Reply | None = reply
         self.usage: Usage | None = None
 
-    def take(self, data: bytes) -> None:
+    def take(self, data: bytes) -> str:
         """Gather what an error may have to say."""
         if len(self._body) < _MAX_ERROR_BYTES:
             self._body += data
+        return ""
 
     def judge(self) -> Payload:
         """It is passed on as it came."""
@@ -270,6 +298,8 @@ def answer_for(
     *,
     withhold_usage: bool,
     max_bytes: int,
+    kept: Kept | None,
+    may_break: Callable[[], bool] | None,
 ) -> StreamAnswer | WholeAnswer | EventAnswer:
     """The way in which this response is passed on.
 
@@ -280,7 +310,12 @@ def answer_for(
     dialect = asked.route.dialect
     if readable and kind.startswith(b"text/event-stream"):
         watch = StreamWatch(
-            dialect, choices=asked.choices, done_required=replica.done_required, withhold_usage=withhold_usage
+            dialect,
+            choices=asked.choices,
+            done_required=replica.done_required,
+            withhold_usage=withhold_usage,
+            kept=kept,
+            may_break=may_break,
         )
         return StreamAnswer(head, watch, reply, begins, record, seconds)
     if reply.begun:

@@ -24,8 +24,10 @@ from aibrix_twisted.service.upstream.connect import Connecting
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
 from aibrix_twisted.service.wheel import Wheel
+from aibrix_twisted.wire.continuation import Continuation
 from aibrix_twisted.wire.engine_metrics import read_orca
 from aibrix_twisted.wire.head import ResponseHead
+from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.retry_after import retry_after
 
 #: What an engine says with an answer counts for so long.
@@ -57,6 +59,8 @@ class Attempt:
     @ivar status: the engine's; 0 while no head came.
     @ivar retry_after_s: for so long the engine asked to be left alone.
     @ivar refused: nothing listens there.
+    @ivar kept: what has passed of its stream; C{None}: nothing is kept.
+    @ivar plan: what it asks for, where it continues a stream.
     @ivar withhold_usage: usage was asked for by us; its event is not the client's.
     @ivar sent: when the request was on its way, by the wheel; C{None} before.
     @ivar heard: when something of the body last came, by the wheel; C{None} before.
@@ -83,7 +87,9 @@ class Attempt:
         "given",
         "health",
         "heard",
+        "kept",
         "lease",
+        "plan",
         "record",
         "refused",
         "replica",
@@ -122,6 +128,8 @@ class Attempt:
         self.connection: UpstreamConnection | None = None
         self.edited: tuple[str, ...] = ()
         self.withhold_usage = False
+        self.kept: Kept | None = None
+        self.plan: Continuation | None = None
         self.status = 0
         self.retry_after_s = 0.0
         self.refused = False
@@ -187,7 +195,9 @@ class Attempt:
     def bodyReceived(self, data: bytes) -> None:
         """HOT: once a read."""
         self.heard = self.health.heard_at = self._wheel.now
-        self.answer.take(data)  # type: ignore[union-attr]
+        enough = self.answer.take(data)  # type: ignore[union-attr]
+        if enough:
+            self.give_up(enough)
 
     def payloadJudged(self) -> Payload:
         """What the response's decoder makes of it, asked for once."""

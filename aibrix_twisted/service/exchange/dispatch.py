@@ -7,11 +7,13 @@ from typing import Final
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.trace import Trace
 from aibrix_twisted.interfaces import Random
+from aibrix_twisted.wire.continuation import Continuation
 from aibrix_twisted.wire.head import RequestHead
+from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.onward import NOT_SENT_ON, onward
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.routes import Dialect
-from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_model
+from aibrix_twisted.wire.splice import ask_for_ids, force_include_usage, set_form_model, set_model
 from aibrix_twisted.wire.traceparent import traceparent
 
 #: Dialects that know C{stream_options.include_usage}.
@@ -49,10 +51,11 @@ def traced(lines: bytes, trace: Trace, rng: Random) -> bytes:
 
 
 def edited_body(
-    body: bytes, content_type: bytes | None, asked: Asked, model: str, replica: Replica
+    body: bytes, content_type: bytes | None, asked: Asked, model: str, replica: Replica, kept: Kept | None
 ) -> tuple[bytes, tuple[str, ...], bool]:
     """The body for this replica.
 
+    @param kept: keeps the stream that will come; what it takes out of that is asked for.
     @return: the body; the names of the edits, as C{x-aibrix-edited} says them; whether the usage that is asked
         for by us has to be withheld from the client.
     """
@@ -69,18 +72,29 @@ def edited_body(
     if withhold:
         body = force_include_usage(body, has_options=asked.stream_options)
         edits += ("stream_options",)
+    if kept is not None and kept.withholds_ids:
+        body = ask_for_ids(body)
+        edits += ("return_token_ids",)
     return body, edits, withhold
+
+
+def continuation_head(replica: Replica, head: RequestHead, shared_lines: bytes, plan: Continuation) -> bytes:
+    """The whole head of a request for the rest of a stream."""
+    return _head_of(replica, head, plan.path, shared_lines, len(plan.body))
 
 
 def request_head(replica: Replica, head: RequestHead, shared_lines: bytes, length: int) -> bytes:
     """The whole head for this replica."""
+    return _head_of(replica, head, head.path + head.query, shared_lines, length)
+
+
+def _head_of(replica: Replica, head: RequestHead, target: bytes, shared_lines: bytes, length: int) -> bytes:
     authorization = replica.authorization
     if authorization is None and replica.forward_authorization:
         authorization = head.fields.get(b"authorization")
-    return b"POST %b%b%b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n" % (
+    return b"POST %b%b HTTP/1.1\r\nhost: %b\r\n%b%bcontent-length: %d\r\n\r\n" % (
         replica.prefix,
-        head.path,
-        head.query,
+        target,
         replica.authority,
         shared_lines,
         b"" if authorization is None else b"authorization: %b\r\n" % authorization,

@@ -8,6 +8,7 @@ from aibrix_twisted.domain.assembly import Ending, Outcome
 from aibrix_twisted.interfaces import Payload, Random
 from aibrix_twisted.policy.retry import DECLINED, FAILED, Progress
 from aibrix_twisted.service.exchange.attempt import Attempt
+from aibrix_twisted.service.exchange.heal import HealedAnswer
 
 #: An engine's answers that say that it is not well.  503 is none of them: it has too much to do.
 _UNWELL: Final = frozenset({500, 502, 504})
@@ -19,7 +20,8 @@ MAX_RETRY_AFTER_S: Final = 60.0
 def weigh(attempt: Attempt, ending: Ending, now: float, rng: Random) -> None:
     """Tell the replica's health, once an attempt is over and before its connection is given back."""
     health, outcome = attempt.health, ending.outcome
-    if attempt.defect:
+    answer = attempt.answer
+    if attempt.defect or (isinstance(answer, HealedAnswer) and answer.diverged):  # it is as well as it was
         health.forgot()
         return
     match outcome:

@@ -47,6 +47,10 @@ _FIT_ID: Final = re.compile(rb"[!-~]{1,128}")
 _LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
+#: Streams that may be continued in ten seconds, however few requests there were.
+HEAL_FLOOR: Final = 256
+
+
 def _nobody_probes(replica: Replica) -> None:
     """Until somebody does."""
 
@@ -62,6 +66,7 @@ class Exchanges:
     @ivar book: exchanges that are not over, and the last that are.
     @ivar tracer: keeps spans of those that are sampled; C{None}: of none.
     @ivar late: counts of what came for a response that had ended, by event.
+    @ivar heal_modes: how streams of a model are continued, where that is set for it.
     @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
     """
 
@@ -119,6 +124,8 @@ class Exchanges:
         self.settings = settings
         self.memory.limit = memory_limit(settings.limits.memory_bytes)
         self.budget = RetryBudget(settings.retry.budget)
+        self.heal_budget = RetryBudget(settings.heal.budget, floor=HEAL_FLOOR)
+        self.heal_modes = {model.name: model.heal for model in settings.model if model.heal}
         self.chooser.configure(settings)
         self.waiting.configure(settings.queue)
         if not settings.hedge.enabled:
@@ -223,6 +230,7 @@ class Exchanges:
         """A request is about to be sent: what is bounded by a share of all of them is told."""
         now = self.wheel.now
         self.budget.count_request(now)
+        self.heal_budget.count_request(now)
         if self.hedges is not None:
             self.hedges.count_request(now)
 

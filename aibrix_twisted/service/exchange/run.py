@@ -2,12 +2,13 @@
 
 admit (what is asked?) -> choose (which replica?) -> dispatch (send it) -> relay (pass the answer on) -> settle.
 An attempt that failed before the client got anything leads back to choose; where nothing can be chosen now but may be
-soon, the exchange waits; everything else leads to C{_conclude} or C{refuse}, one of which is reached once.
+soon, the exchange waits; everything else leads to C{conclude} or C{refuse}, one of which is reached once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from twisted.logger import Logger
@@ -15,26 +16,32 @@ from twisted.logger import Logger
 from aibrix_twisted.domain.assembly import Cause, Ending, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.memory import Pressure
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.waiting_room import Priority
 from aibrix_twisted.errors import DEFECT, ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
+from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.policy.candidates import Lack, Tried
 from aibrix_twisted.policy.retry import DECLINED, Again, Progress, again, backoff_s
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange import admit, dispatch
-from aibrix_twisted.service.exchange.answers import Answer, answer_for
+from aibrix_twisted.service.exchange.answers import Answer, StreamAnswer, answer_for
 from aibrix_twisted.service.exchange.attempt import Attempt
 from aibrix_twisted.service.exchange.choose import Routing
 from aibrix_twisted.service.exchange.failures import error_event_of, error_of, lack_of, queue_full, reported
 from aibrix_twisted.service.exchange.flights import Flight
 from aibrix_twisted.service.exchange.given import Given
+from aibrix_twisted.service.exchange.heal import HEALABLE, Healing
+from aibrix_twisted.service.exchange.healer import Healer, breaks, could_heal
 from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.respond import reply_headers, send_error
 from aibrix_twisted.service.exchange.settle import settle_attempt, settle_exchange
 from aibrix_twisted.service.exchange.waiter import NoPlace, Waiter
 from aibrix_twisted.service.exchange.waiting import priority_of, tenant_of
 from aibrix_twisted.service.wheel import Watched
+from aibrix_twisted.wire.continuation import Continuation
 from aibrix_twisted.wire.head import RequestHead, ResponseHead
+from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.routes import Route
 
 if TYPE_CHECKING:
@@ -61,6 +68,8 @@ class Run:
         "_fleet",
         "_gone",
         "_head",
+        "_heal_modes",
+        "_healer",
         "_last",
         "_late",
         "_left",
@@ -69,27 +78,28 @@ class Run:
         "_paused",
         "_priority",
         "_ready",
-        "_reply",
         "_resumed",
         "_rival",
         "_route",
         "_routing",
-        "_settings",
         "_slot",
         "_total_s",
         "_tried",
         "_waiter",
         "exchange",
+        "reply",
+        "settings",
     )
 
     def __init__(self, exchanges: Exchanges, exchange: Exchange, route: Route, head: RequestHead, reply: Reply) -> None:
         self._exchanges = exchanges
-        self._settings = exchanges.settings
+        self.settings = exchanges.settings
         self._fleet = exchanges.fleet
+        self._heal_modes = exchanges.heal_modes
         self.exchange = exchange
         self._route = route
         self._head = head
-        self._reply = reply
+        self.reply = reply
         self._attempt: Attempt | None = None
         self._rival: Attempt | None = None
         self._body = b""
@@ -100,9 +110,10 @@ class Run:
         self._tried: dict[Replica, int] = {}
         self._last: tuple[Attempt, Ending, Progress] | None = None
         self._declined: tuple[Attempt, Ending, Progress] | None = None
+        self._healer: Healer | None = None
         self._delivered = False
         self._waiter: Waiter | None = None
-        self._total_s = self._settings.timeouts.total
+        self._total_s = self.settings.timeouts.total
         self._late: GatewayError | None = None
         self._paused = False
         self._resumed = 0.0
@@ -186,17 +197,31 @@ class Run:
 
     def _dispatch(self, replica: Replica, kind: Kind, given: Given | None = None, *, reuse: bool) -> None:
         """Send the request; beside an attempt that is under way, as its rival."""
-        exchanges, exchange = self._exchanges, self.exchange
+        exchange = self.exchange
         exchange.replica = replica.name
+        kept = self._to_keep(replica)
         body, edited, withhold = dispatch.edited_body(
-            self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica
+            self._body, self._head.fields.get(b"content-type"), self._asked, exchange.model, replica, kept
         )
-        lines = self._lines if exchange.trace is None else dispatch.traced(self._lines, exchange.trace, exchanges.rng)
-        head = dispatch.request_head(replica, self._head, lines, len(body))
+        head = dispatch.request_head(replica, self._head, self._lines_of_attempt(), len(body))
+        attempt = self._attempt_at(replica, kind)
+        attempt.edited, attempt.withhold_usage, attempt.given, attempt.kept = edited, withhold, given, kept
+        if self._attempt is None:
+            self._attempt = attempt
+        else:
+            self._rival = attempt
+        attempt.send(head, body, self.settings.timeouts.connect, reuse=reuse)
+
+    def _lines_of_attempt(self) -> bytes:
+        trace = self.exchange.trace
+        return self._lines if trace is None else dispatch.traced(self._lines, trace, self._exchanges.rng)
+
+    def _attempt_at(self, replica: Replica, kind: Kind) -> Attempt:
+        exchanges, exchange = self._exchanges, self.exchange
         gaps = exchanges.metrics.gaps_of(exchange.model, replica.name)
         record = AttemptRecord(replica.name, exchange.model, kind, self._ready, exchanges.seconds(), gaps)
         exchange.tries.append(record)
-        attempt = Attempt(
+        return Attempt(
             self,
             replica,
             exchange.model,
@@ -206,24 +231,32 @@ class Run:
             seconds=exchanges.seconds,
             late=exchanges.late,
         )
-        attempt.edited, attempt.withhold_usage, attempt.given = edited, withhold, given
-        if self._attempt is None:
-            self._attempt = attempt
-        else:
-            self._rival = attempt
-        attempt.send(head, body, self._settings.timeouts.connect, reuse=reuse)
+
+    def _to_keep(self, replica: Replica) -> Kept | None:
+        """Where a stream is kept while it passes, so that it can be continued should this replica fail."""
+        asked = self._asked
+        if not asked.stream or asked.choices != 1 or asked.route.dialect not in HEALABLE:
+            return None
+        mode = self._heal_mode
+        if mode == "off" or self._exchanges.memory.pressure >= Pressure.KEPT:
+            return None
+        takes_ids = mode != "text" and replica.says_ids
+        withholds_ids = takes_ids and not asked.token_ids
+        return Kept(self.settings.heal.max_bytes, takes_ids=takes_ids, withholds_ids=withholds_ids)
 
     def attempt_sent(self) -> None:
         """The request is on its way; a refused connect does not come here, and is not counted."""
         self.exchange.attempts += 1
+        if self._paused:  # the client has enough of the stream that this one continues
+            self.pause()
 
     # -- wait ------------------------------------------------------------------------------------------------
 
     def _waits(self) -> Waiter:
         waiter = self._waiter
         if waiter is None:
-            tenant = tenant_of(self._head, self.exchange.client, trust_user=self._settings.auth.trust_user_header)
-            waiter = Waiter(self, self._exchanges, self._settings, self.exchange, self._priority, tenant)
+            tenant = tenant_of(self._head, self.exchange.client, trust_user=self.settings.auth.trust_user_header)
+            waiter = Waiter(self, self._exchanges, self.settings, self.exchange, self._priority, tenant)
             self._waiter = waiter
         return waiter
 
@@ -239,12 +272,15 @@ class Run:
         if isinstance(found, Lack):
             self._wait(found)
         else:
-            self._wait(Lack.BUSY if self._settings.queue.wait_busy else Lack.DOWN)
+            self._wait(Lack.BUSY if self.settings.queue.wait_busy else Lack.DOWN)
             self._exchanges.waiting.stir()  # there is one already, for whoever is first
 
     def go_on(self) -> None:
         """It has waited; look again at the fleet as it is now."""
         self._fleet = self._exchanges.fleet
+        if self._healer is not None:
+            self._carefully(self._healer.go_on)
+            return
         try:
             if self.exchange.model not in self._fleet.by_model:
                 self._resolve()
@@ -258,23 +294,28 @@ class Run:
         if waiter.is_late(now):
             self.go_on()  # what it lacks may be another thing by now; if not, it is told that it is late
         elif wanted is not None and wanted.ping and self._asked.stream:
-            waiter.ping(now, wanted.ping, self._reply)
+            waiter.ping(now, wanted.ping, self.reply)
 
     # -- relay -----------------------------------------------------------------------------------------------
 
     def answer_for(self, attempt: Attempt, head: ResponseHead) -> Answer:
         """A head came from the replica."""
-        answer = answer_for(
-            head,
-            self._asked,
-            attempt.replica,
-            self._reply,
-            self._answer_begins,
-            attempt.record,
-            self._exchanges.seconds,
-            withhold_usage=attempt.withhold_usage,
-            max_bytes=self._exchanges.sizes.answer_bytes(self.exchange.model, self._settings.limits.answer_bytes),
-        )
+        if attempt.plan is not None and self._healer is not None:
+            answer: Answer = self._healer.answer(attempt, attempt.plan, head)
+        else:
+            answer = answer_for(
+                head,
+                self._asked,
+                attempt.replica,
+                self.reply,
+                self._answer_begins,
+                attempt.record,
+                self._exchanges.seconds,
+                withhold_usage=attempt.withhold_usage,
+                max_bytes=self._exchanges.sizes.answer_bytes(self.exchange.model, self.settings.limits.answer_bytes),
+                kept=attempt.kept,
+                may_break=None if attempt.kept is None else partial(self._may_break, attempt),
+            )
         if self._gone:
             answer.detach()
         return answer
@@ -283,10 +324,9 @@ class Run:
         self, answer: Answer, head: ResponseHead, data: bytes, *, streamed: bool, length: int | None
     ) -> None:
         """The client gets the first of it: from here on it cannot be had from elsewhere."""
-        exchange, reply = self.exchange, self._reply
+        exchange, reply = self.exchange, self.reply
         exchange.stamps.first_byte = now = self._exchanges.seconds()
         self._delivered = True
-        self._body = b""
         attempt = self._attempt
         if self._rival is not None and self._rival.answer is answer:
             attempt = self._rival
@@ -296,6 +336,8 @@ class Run:
                 attempt.given.answered(now)
             exchange.served = attempt.record
             exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
+        if attempt is None or attempt.kept is None or not streamed:
+            self._body = b""  # it is not asked for again
         reply.limit_ahead(self._exchanges.sizes.ahead_bytes(exchange.model))
         if not reply.begun:
             headers = reply_headers(exchange, head, streamed=streamed)
@@ -354,13 +396,15 @@ class Run:
         if attempt.defect:
             self._late = InternalError(DEFECT)
             _log.error("a defect of the gateway ends the exchange {id}", id=self.exchange.id)
-        if decision is Again.RESEND and self._settings.retry.resend_reused:
+        if self._delivered and not (self._gone or self._concluded) and breaks(attempt, ending):
+            self._heal(attempt, ending, progress)
+        elif decision is Again.RESEND and self.settings.retry.resend_reused:
             self.exchange.attempts -= 1  # it is the same attempt, on a connection that lives
             self._ready = exchanges.seconds()
             given = Given(given.flight, self._ready) if given is not None else None
             self._dispatch(attempt.replica, Kind.RESEND, given, reuse=False)
         elif decision is Again.NO or not self._may_retry(decision):
-            self._conclude(attempt, ending, progress)
+            self.conclude(attempt, ending, progress)
         else:
             self._last = (attempt, ending, progress)
             if attempt.status in DECLINED:
@@ -372,11 +416,11 @@ class Run:
         if decision is Again.ELSEWHERE:
             return True
         exchanges = self._exchanges
-        return self.exchange.attempts < self._settings.retry.attempts and exchanges.budget.take(exchanges.wheel.now)
+        return self.exchange.attempts < self.settings.retry.attempts and exchanges.budget.take(exchanges.wheel.now)
 
     def _try_again(self, decision: Again) -> None:
         """At once where nothing was sent, or where nobody is left to be spared; else after a while."""
-        exchanges, exchange, retry = self._exchanges, self.exchange, self._settings.retry
+        exchanges, exchange, retry = self._exchanges, self.exchange, self.settings.retry
         left = self._candidates(self._tried)
         if decision is Again.ELSEWHERE or not retry.backoff or isinstance(left, Lack):
             self._choose()
@@ -389,20 +433,25 @@ class Run:
         waited = self._waiter.waited_s if self._waiter is not None else 0.0
         last = self._declined or (self._last if lack is Lack.TRIED or not (waited or full) else None)
         if last is not None and not self._is_too_late(*last):
-            self._conclude(*last)
+            self.conclude(*last)
         else:
             model = self.exchange.model or self._asked.model
             self.refuse(queue_full(model) if full else lack_of(lack, model, waited))
 
     def _is_too_late(self, attempt: Attempt, ending: Ending, progress: Progress) -> bool:
         """It answered whole, but since then a comment has gone out: it cannot be passed on as what it is."""
-        return self._reply.begun and ending.framed_whole and attempt.answer is not None and not attempt.answer.streamed
+        return self.reply.begun and ending.framed_whole and attempt.answer is not None and not attempt.answer.streamed
 
-    def _conclude(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
-        exchange, reply, answer = self.exchange, self._reply, attempt.answer
+    def conclude(self, attempt: Attempt, ending: Ending, progress: Progress, closing: bytes | None = None) -> None:
+        """This is how it ends.
+
+        @param closing: what the client lacks of a stream that is whole but for its end.
+        """
+        exchange, reply, answer = self.exchange, self.reply, attempt.answer
         self._concluded = True
         exchange.cause, exchange.outcome = ending.cause, ending.outcome
-        exchange.served = attempt.record
+        if self._healer is None:
+            exchange.served = attempt.record
         exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
         if self._gone:
@@ -418,12 +467,17 @@ class Run:
             exchange.failed(error)
         if self._gone:
             pass
+        elif closing is not None:
+            if closing:
+                reply.write(closing)
+            reply.finish()
         elif ending.framed_whole and answer is not None:
             answer.finish()
         elif reply.begun:
             pinged = self._waiter is not None and self._waiter.pinged_at is not None
-            streamed = pinged or (answer is not None and answer.streamed)
-            reply.cut(error_event_of(error) if streamed and error is not None else b"")
+            streamed = pinged or self._healer is not None or (answer is not None and answer.streamed)
+            said = answer.withheld if isinstance(answer, StreamAnswer) and ending.payload is Payload.BROKEN else b""
+            reply.cut(said or (error_event_of(error) if streamed and error is not None else b""))
         else:
             send_error(error or InternalError("the attempt ended without a reason"), exchange, reply)
         self._settle()
@@ -436,10 +490,10 @@ class Run:
         if self._waiter is not None:
             self._waiter.stop()
         self.exchange.failed(error)
-        if self._reply.begun:
-            self._reply.cut(error_event_of(error))
+        if self.reply.begun:
+            self.reply.cut(error_event_of(error))
         else:
-            send_error(error, self.exchange, self._reply)
+            send_error(error, self.exchange, self.reply)
         self._settle()
 
     def client_gone(self, why: str) -> None:
@@ -470,15 +524,18 @@ class Run:
 
     def check(self, now: float) -> None:
         """From the wheel, by way of the client's connection, or directly once the client is gone."""
-        attempt, timeouts = self._attempt, self._settings.timeouts
+        attempt, timeouts = self._attempt, self.settings.timeouts
         if self._total_s and now - self.exchange.stamps.accepted > self._total_s:
             self._expire(UpstreamTimeout(f"the answer was not whole within {self._total_s:g} s"))
         elif attempt is None:
             if self._waiter is not None:
                 self._check_waiting(now, self._waiter)
         elif why := attempt.overdue(now, timeouts, paused=self._paused, resumed=self._resumed):
-            attempt.fault = why
-            self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
+            if self._delivered and (attempt.plan is not None or self._could_heal(attempt)):
+                attempt.give_up(why)
+            else:
+                attempt.fault = why
+                self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
         elif attempt.health.silent and attempt.sent is not None and attempt.heard is None and self._may_move():
             attempt.give_up("nothing has come of it, and the replica does not answer its probes")
         elif self._exchanges.hedges is not None and self._rival is None and not (self._delivered or self._gone):
@@ -492,8 +549,9 @@ class Run:
     @property
     def held(self) -> tuple[int, int]:
         """Bytes that it keeps: of its request and of an answer, and of a stream for healing."""
-        answers = [attempt.answer.held for attempt in self.attempts_under_way if attempt.answer is not None]
-        return len(self._body) + sum(answers), 0
+        attempts = self.attempts_under_way
+        answers = [attempt.answer.held for attempt in attempts if attempt.answer is not None]
+        return len(self._body) + sum(answers), sum([a.kept.size for a in attempts if a.kept is not None])
 
     def stuck(self, since: float) -> str:
         """Why nothing will come of it any more, for people; C{""}: something will.
@@ -510,6 +568,8 @@ class Run:
 
     def _may_move(self) -> bool:
         """Another replica could have it instead."""
+        if self._healer is not None:
+            return not self._gone and self._healer.could_move
         found = self._candidates(self._tried)
         return not (self._asked.stateful or self._gone or self._delivered or isinstance(found, Lack))
 
@@ -543,8 +603,74 @@ class Run:
             self._rival.end(Cause.DEADLINE)
         if self._attempt is not None:
             self._attempt.end(Cause.DEADLINE)
+        elif self._healer is not None:
+            self._waits().stop()
+            self._healer.expire()
         elif not self._gone:
             self.refuse(late)
+
+    # -- heal ------------------------------------------------------------------------------------------------
+
+    @property
+    def _heal_mode(self) -> str:
+        return self._heal_modes.get(self.exchange.model, self.settings.heal.mode)
+
+    def _may_break(self, attempt: Attempt) -> bool:
+        """The engine says that it failed, or ends the stream unfinished: the client need not know, perhaps."""
+        if self._delivered:
+            return self._could_heal(attempt)
+        return self._rival is not None or (self.exchange.attempts < self.settings.retry.attempts and self._may_move())
+
+    def _could_heal(self, attempt: Attempt) -> bool:
+        """Whether the stream under way, should it break now, could go on from elsewhere."""
+        if self._gone or attempt.kept is None:
+            return False
+        candidates = self._candidates(self._tried)
+        return could_heal(self._healing_of(attempt, attempt.kept), self.exchange, self._exchanges, candidates)
+
+    def _healing_of(self, attempt: Attempt, kept: Kept) -> Healing:
+        return Healing(self._asked, self._body, kept, self._heal_mode, attempt.replica.engine)
+
+    def _heal(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
+        """A stream that the client has some of broke."""
+        if self._healer is not None:
+            self._carefully(partial(self._healer.broke_again, attempt))
+        else:
+            self._carefully(partial(self._begin_to_heal, attempt, ending, progress))
+
+    def _begin_to_heal(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
+        if attempt.kept is not None and self._routing is not None:
+            healing = self._healing_of(attempt, attempt.kept)
+            rises = self._tried.get(attempt.replica, attempt.health.rises)
+            self._healer = Healer(self, self._exchanges, self._routing, healing, (attempt, ending, progress), rises)
+            self._waiter = None  # what was waited before the answer is no part of this
+            self._healer.go_on()
+
+    def _carefully(self, go_on: Callable[[], None]) -> None:
+        """Whatever is wrong with it, the exchange has to end."""
+        try:
+            go_on()
+        except Exception:  # noqa: BLE001 - the door: nobody above would end it
+            _log.failure("while the stream of exchange {id} is continued", id=self.exchange.id)
+            self.fail()
+
+    def wait_to_heal(self) -> bool:
+        """Wait for a replica that is busy.
+
+        @return: whether there is a place to wait.
+        """
+        return self._waits().wait(Lack.BUSY, self.exchange.model, len(self._body)) is None
+
+    def send_continuation(self, flight: Flight, plan: Continuation) -> None:
+        """Ask a replica for the rest of the stream."""
+        replica = flight.choice.replica
+        self._ready = self._exchanges.seconds()
+        attempt = self._attempt = self._attempt_at(replica, Kind.HEAL)
+        attempt.plan, attempt.edited = plan, self.exchange.edited
+        attempt.given = Given(flight, self._ready) if flight.policy.learns else None
+        self.exchange.healed = attempt.record
+        head = dispatch.continuation_head(replica, self._head, self._lines_of_attempt(), plan)
+        attempt.send(head, plan.body, self.settings.timeouts.connect, reuse=False)
 
     # -- settle ----------------------------------------------------------------------------------------------
 
@@ -553,7 +679,10 @@ class Run:
         if self._slot is not None:
             self._slot.discard(self)
             self._exchanges.orphans.discard(self)
-        self._last = self._declined = self._waiter = None  # they know us: a circle would wait for the collector
-        settle_exchange(self.exchange, self._reply, self._exchanges)
+        if self._healer is not None:
+            self._healer.over(self.exchange.outcome)
+        self._last = self._declined = None  # they know us: a circle would wait for the collector
+        self._healer = self._waiter = None
+        settle_exchange(self.exchange, self.reply, self._exchanges)
         if not self._gone:
-            self._reply.let_go()
+            self.reply.let_go()

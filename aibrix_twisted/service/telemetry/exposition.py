@@ -97,6 +97,7 @@ class GatewayCollector(Collector):
         yield families.HEDGES.of(_labelled(metrics.hedges))
         yield families.REPAIRS.of(_labelled(metrics.repairs))
         yield families.POLICY_FALLBACKS.of(metrics.policy_fallbacks)
+        yield families.HEALS.of(_labelled(metrics.heals))
         yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
         yield families.CONFIG_RELOADS.of(_from_the_start(("taken", "refused"), metrics.reloads))
         yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})

@@ -170,6 +170,13 @@ REPAIRS: Final = _declared(
     "States of the gateway that disagreed and were put right, each a defect: see the log.",
     "kind",
 )
+HEALS: Final = _declared(
+    "counter",
+    "heals",
+    "Streams that broke after they had begun, by what became of them: healed; refused, where no continuation could be "
+    "shown to be right; no_replica, over_budget, failed; abandoned by the client meanwhile.",
+    "outcome",
+)
 POLICY_FALLBACKS: Final = _declared(
     "counter", "policy_fallbacks", "Decisions without what the policy goes by, by what was missing.", "policy", "reason"
 )

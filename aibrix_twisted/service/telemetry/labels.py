@@ -7,6 +7,7 @@ from typing import Final
 
 from aibrix_twisted import errors
 from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.exchange import Heal
 from aibrix_twisted.domain.memory import KINDS
 from aibrix_twisted.domain.timing import OWN
 from aibrix_twisted.policy import POLICIES
@@ -49,6 +50,7 @@ _OF_ONE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("attempts", "outcome"): _OUTCOMES,
     ("hedges", "outcome"): ("won", "lost"),
     ("repairs", "kind"): REPAIRED,
+    ("heals", "outcome"): tuple(heal.value for heal in Heal),
     ("config_reloads", "outcome"): ("taken", "refused"),
     ("tokens", "kind"): ("input", "output", "cached", "output_events"),
     ("upstream_connections", "kind"): ("idle", "busy"),

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from aibrix_twisted.domain.attempt import AttemptRecord
-from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.exchange import Exchange, Heal
 from aibrix_twisted.domain.timing import OWN, PHASES, Gaps, phases
 from aibrix_twisted.policy.choice import Fallback
 from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
@@ -90,6 +90,7 @@ class Metrics:
         self.reloads: defaultdict[tuple[str], int] = defaultdict(int)
         self.policy_fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.hedges = {"won": 0, "lost": 0}
+        self._heals: dict[str, int] = dict.fromkeys(Heal, 0)
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.access_log_dropped = 0
         self.repairs = dict.fromkeys(REPAIRED, 0)
@@ -130,6 +131,12 @@ class Metrics:
             self.settle()
 
     # -- read ------------------------------------------------------------------------------------------------
+
+    @property
+    def heals(self) -> Mapping[str, int]:
+        """What became of streams that broke."""
+        self.settle()
+        return self._heals
 
     @property
     def requests(self) -> Mapping[tuple[str, str, int, str], int]:
@@ -190,6 +197,8 @@ class Metrics:
             served = exchange.served
             if served is None and not (exchange.queued_s or exchange.attempts):
                 continue
+            if exchange.heal is not None:
+                self._heals[exchange.heal] += 1
             meters = self.model(name)
             if exchange.queued_s:
                 meters.waits.observe(exchange.queued_s)

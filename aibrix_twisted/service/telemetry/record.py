@@ -50,6 +50,8 @@ def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -
         "cause": exchange.cause,
         "error": exchange.error,
         "reason": exchange.reason,
+        "heal": exchange.heal,
+        "heal_reason": exchange.heal_reason,
         "stream": exchange.stream,
         "edited": exchange.edited,
         "bytes_in": exchange.bytes_in,

@@ -74,7 +74,7 @@ class LoadTests(SynchronousTestCase):
                 '[retry]\nresend_reused = "no"',
                 'gateway.toml:2: retry.resend_reused: found "no", expected true or false',
             ),
-            ("[heal]\nbudget = 0.1", "gateway.toml:1: heal: found an unknown key"),
+            ("[no_such]\nbudget = 0.1", "gateway.toml:1: no_such: found an unknown key"),
             ("listen = []", "gateway.toml:1: listen: found [], expected members: at least 1"),
             ('listen = "tcp:1"', 'gateway.toml:1: listen: found "tcp:1", expected a list'),
             ('listen = ["tpc:1"]', "gateway.toml:1: listen[0]: found 'tpc:1', expected an endpoint such as"),

@@ -76,6 +76,7 @@ class TableTests(SynchronousTestCase):
             refused=refused,
             reused=reused,
             defect=defect,
+            answer=None,
             fault=fault,
             retry_after_s=retry_after_s,
         )

@@ -12,6 +12,7 @@ from aibrix_twisted.service.exchange.attempt import Attempt
 from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
 from tests.fakes import STREAM_HEAD, Bench, Wire, answer, chunk, post
+from tests.service.exchange.healed import CHAT, Healed
 from tests.wire.streams import DONE
 
 PARTS = (Run, Attempt, ResponseAssembly)
@@ -65,3 +66,19 @@ class GarbageTests(SynchronousTestCase):
             ending(up, upwire, wire)
             self.assertEqual(bench.exchanges.under_way, 0)
             self.assertEqual(left(), before, ending.__name__)
+
+    def test_nothing_is_left_of_a_healed_one(self) -> None:
+        """Nor of one that could not be."""
+        for asked, said in ((CHAT, 3), ({**CHAT, "tools": [{}]}, 3), (CHAT, 10)):
+            before = left()
+            healed = Healed(asked)
+            first = healed.next()
+            first.say(*first.events[:said], head=True)
+            first.wire.lose()
+            if healed.waiting:
+                second = healed.next()
+                second.say(*second.events, head=True, end=True)
+                del second
+            self.assertEqual(healed.bench.exchanges.under_way, 0)
+            del first, healed
+            self.assertEqual(left(), before)
