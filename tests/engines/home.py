@@ -12,6 +12,8 @@ LLAMA = HOME / "llama"
 LLAMA_SERVER = LLAMA / "bin" / "llama-server"
 MODEL = HOME / "models" / "tiny"
 GGUF = HOME / "models" / "tiny.gguf"
+LETTERS = HOME / "models" / "letters"
+LETTERS_GGUF = HOME / "models" / "letters.gguf"
 NODE = HOME / "node"
 
 VLLM_VERSION = "0.32.0"

@@ -101,13 +101,13 @@ class Running:
         return self.process.wait()
 
 
-def vllm(port: int = 0) -> Running:
+def vllm(*more: str, port: int = 0, model: Path = home.MODEL) -> Running:
     """vLLM's server; on a free port, unless one is said."""
     port = port or free_port()
     command = [
-        str(home.VLLM / "bin/vllm"), "serve", str(home.MODEL), "--served-model-name", "tiny", "--host", "127.0.0.1",
+        str(home.VLLM / "bin/vllm"), "serve", str(model), "--served-model-name", "tiny", "--host", "127.0.0.1",
         "--port", str(port), "--dtype", "float32", "--enforce-eager", "--max-model-len", "2048", "--max-num-seqs", "16",
-        "--enable-auto-tool-choice", "--tool-call-parser", "hermes",
+        "--enable-auto-tool-choice", "--tool-call-parser", "hermes", *more,
     ]  # fmt: skip
     return Running(
         command, port, "/health",
@@ -116,11 +116,11 @@ def vllm(port: int = 0) -> Running:
     )  # fmt: skip
 
 
-def llama_server(*more: str, port: int = 0) -> Running:
+def llama_server(*more: str, port: int = 0, model: Path = home.GGUF) -> Running:
     """llama.cpp's server."""
     port = port or free_port()
     command = [
-        str(home.LLAMA_SERVER), "-m", str(home.GGUF), "--host", "127.0.0.1", "--port", str(port), "--alias", "tiny",
+        str(home.LLAMA_SERVER), "-m", str(model), "--host", "127.0.0.1", "--port", str(port), "--alias", "tiny",
         "--metrics", "--offline", "-np", "4", "-c", "8192", "-t", "1", *more,
     ]  # fmt: skip
     return Running(command, port, "/health")
@@ -258,3 +258,74 @@ class Tap:
                 peer.shutdown(socket.SHUT_RDWR)
             except OSError:
                 pass
+
+
+class Shears:
+    """What cutters share: the next stream that begins is cut, and none after it.
+
+    @ivar after: events that are passed before the connection is closed; 0: none is cut.
+    @ivar cuts: how often that was.
+    """
+
+    def __init__(self) -> None:
+        self.after = 0
+        self.cuts = 0
+
+
+class Cutter:
+    """Stands before a server, and cuts streams off."""
+
+    def __init__(self, port: int, shears: Shears) -> None:
+        self._server = port
+        self._shears = shears
+        self._peers: list[socket.socket] = []
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self.url = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def close(self) -> None:
+        """Accept no more, and let go of every connection."""
+        for peer in (self._listening, *self._peers):
+            peer.close()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                client, _ = self._listening.accept()
+                server = socket.create_connection(("127.0.0.1", self._server))
+            except OSError:
+                return
+            self._peers += [client, server]
+            for peer in (client, server):
+                peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            threading.Thread(target=self._pass, args=(client, server), daemon=True).start()
+            threading.Thread(target=self._answer, args=(server, client), daemon=True).start()
+
+    @staticmethod
+    def _pass(source: socket.socket, target: socket.socket) -> None:
+        try:
+            while data := source.recv(65536):
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+        except OSError:
+            pass
+
+    def _answer(self, server: socket.socket, client: socket.socket) -> None:
+        left, shears = 0, self._shears
+        try:
+            while data := server.recv(65536):
+                if shears.after and b"text/event-stream" in data:
+                    left, shears.after = shears.after, 0
+                if left:
+                    pieces = data.split(b"\n\n")
+                    if left < len(pieces):
+                        shears.cuts += 1
+                        client.sendall(b"\n\n".join(pieces[:left]) + b"\n\n")
+                        break
+                    left -= len(pieces) - 1
+                client.sendall(data)
+        except OSError:
+            pass
+        for peer in (client, server):
+            with contextlib.suppress(OSError):
+                peer.shutdown(socket.SHUT_RDWR)  # a close would wait for the thread that reads

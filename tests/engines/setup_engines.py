@@ -110,12 +110,15 @@ def llama_server() -> str:
 
 
 def models() -> str:
-    """The tiny model, for vLLM and for llama.cpp."""
-    if home.GGUF.exists():
+    """The tiny models, for vLLM and for llama.cpp."""
+    wanted = ((home.MODEL, home.GGUF, ()), (home.LETTERS, home.LETTERS_GGUF, ("letters",)))
+    missing = [each for each in wanted if not each[1].exists()]
+    if not missing:
         return "there already"
     home.GGUF.parent.mkdir(parents=True, exist_ok=True)
     pip(home.VLLM, "install", "--no-deps", f"gguf=={home.GGUF_VERSION}")
-    run(home.VLLM / "bin/python", Path(__file__).with_name("tiny_model.py"), home.MODEL, home.GGUF)
+    for folder, file, more in missing:
+        run(home.VLLM / "bin/python", Path(__file__).with_name("tiny_model.py"), folder, file, *more)
     return "made"
 
 

@@ -77,7 +77,7 @@ def test_vllm_is_restarted_in_turn(pair: Replicas) -> None:
                 engine.stop()
                 until(lambda: up(gateway) == {f"r{1 - number}"})  # noqa: B023 - waited for here
                 assert {seen.replica for seen in load.more(16)} == {f"r{1 - number}"}
-                pair.running[number] = processes.vllm(engine.port)
+                pair.running[number] = processes.vllm(port=engine.port)
                 until(lambda: f"r{number}" in {seen.replica for seen in load.more(8)})  # noqa: B023 - as above
         broken = [seen for seen in load.seen if seen.error]
         print(f"\n{len(load.seen)} requests, {len(broken)} streams cut")
@@ -96,7 +96,7 @@ def test_the_only_vllm_is_restarted(pair: Replicas) -> None:
             pair.running[0].stop()
             until(lambda: not up(gateway))
             count = len(load.seen)
-            pair.running[0] = processes.vllm(pair.running[0].port)
+            pair.running[0] = processes.vllm(port=pair.running[0].port)
             waited = load.seen[count:]
             assert load.more(12)
         assert load.failed == []

@@ -1,7 +1,8 @@
-"""Makes a tiny language model with random weights, in two files' formats: C{tiny_model.py FOLDER FILE.gguf}.
+"""Makes tiny language models with random weights, in two files' formats: C{tiny_model.py FOLDER FILE.gguf [letters]}.
 
 It talks nonsense, but tokenizes, computes, samples and counts like a large one.  Its vocabulary has visible ASCII and
-space only, so that whatever it says is text.  Run by an interpreter that has torch, transformers, tokenizers and gguf.
+space only, so that whatever it says is text.  With C{letters} each character is a token, so that the text says which
+tokens it is of.  Run by an interpreter that has torch, transformers, tokenizers and gguf.
 """
 
 from __future__ import annotations
@@ -28,8 +29,8 @@ TEMPLATE = (
 )
 
 
-def a_tokenizer() -> PreTrainedTokenizerFast:
-    """Byte-level BPE over visible ASCII, trained on words by lot."""
+def a_tokenizer(*, letters: bool) -> PreTrainedTokenizerFast:
+    """Byte-level BPE over visible ASCII, trained on words by lot; or on nothing."""
     lot = random.Random(3)
     letters = string.ascii_lowercase
     words = ["".join(lot.choices(letters, k=lot.randrange(2, 7))) for _ in range(400)]
@@ -39,9 +40,12 @@ def a_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.decoder = decoders.ByteLevel()
     alphabet = [*string.printable[:94], "\u0120"]  # the space, as byte-level BPE has it
     trainer = trainers.BpeTrainer(
-        vocab_size=1000, special_tokens=[UNKNOWN, START, END], initial_alphabet=alphabet, show_progress=False
+        vocab_size=99 if letters else 1000,
+        special_tokens=[UNKNOWN, START, END],
+        initial_alphabet=alphabet,
+        show_progress=False,
     )
-    tokenizer.train_from_iterator(lines, trainer)
+    tokenizer.train_from_iterator(["~~"] if letters else lines, trainer)  # llama.cpp wants one merge at least
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, bos_token=START, eos_token=END, unk_token=UNKNOWN, pad_token=END
     )
@@ -135,8 +139,12 @@ def write_gguf(model: LlamaForCausalLM, tokenizer: PreTrainedTokenizerFast, path
 def main() -> None:
     """Both."""
     folder, file = Path(sys.argv[1]), Path(sys.argv[2])
-    tokenizer = a_tokenizer()
+    letters = sys.argv[3:] == ["letters"]
+    tokenizer = a_tokenizer(letters=letters)
     model = a_model(len(tokenizer))
+    if letters:
+        with torch.no_grad():
+            model.lm_head.weight[tokenizer.convert_tokens_to_ids("~~")] = 0
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     write_gguf(model, tokenizer, file)

@@ -1,0 +1,262 @@
+"""Real engines that die in the middle of a stream, and others that go on with it: the client sees one stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
+from typing import Any
+
+import openai
+import pytest
+
+from tests.engines import home, processes
+
+TOKENS = 40
+CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "tell me of harbors"}]}
+COMPLETION: dict[str, Any] = {"prompt": "once upon a time"}
+ASKED: dict[str, Any] = {
+    "model": "tiny",
+    "max_tokens": TOKENS,
+    "temperature": 0,
+    "stream": True,
+    "stream_options": {"include_usage": True},
+}
+
+
+def stream(url: str, asked: dict[str, Any], at: dict[int, Callable[[], None]] | None = None) -> list[Any]:
+    """What a client reads, event by event; C{[DONE]} is C{None}.
+
+    @param at: what to do once so many events have come.
+    """
+    path = "/v1/chat/completions" if "messages" in asked else "/v1/completions"
+    body = json.dumps({**ASKED, **asked}).encode()
+    request = urllib.request.Request(url + path, body, {"content-type": "application/json"})
+    events: list[Any] = []
+    with urllib.request.urlopen(request, timeout=120) as response:
+        for line in response:
+            if line.startswith(b"data: "):
+                data = line[6:].strip()
+                events.append(None if data == b"[DONE]" else json.loads(data) | {"at": time.monotonic()})
+                if at and len(events) in at:
+                    at[len(events)]()
+    return events
+
+
+def told(events: list[Any]) -> tuple[str, list[int], list[str], Any]:
+    """Text, tokens, finishes and usage of a stream that is well formed and whole."""
+    assert events[-1] is None, events[-1]
+    said = events[:-1]
+    assert len({(event["id"], event["created"], event["model"], event["object"]) for event in said}) == 1
+    choices = [choice for event in said for choice in event["choices"]]
+    assert sum("role" in choice.get("delta", {}) for choice in choices) == ("delta" in choices[0])
+    text = "".join(choice.get("text") or choice.get("delta", {}).get("content") or "" for choice in choices)
+    ids = [token for choice in choices for token in choice.get("token_ids") or ()]
+    finishes = [choice["finish_reason"] for choice in choices if choice["finish_reason"]]
+    usages = [event["usage"] for event in said if event.get("usage")]
+    assert len(usages) == 1 and usages[0] is said[-1]["usage"]
+    return (
+        text,
+        ids,
+        finishes,
+        {name: usages[0][name] for name in ("prompt_tokens", "completion_tokens", "total_tokens")},
+    )
+
+
+def heals(gateway: processes.Running) -> dict[str, int]:
+    """How many streams were healed, and how many not."""
+    with urllib.request.urlopen(gateway.admin + "/metrics", timeout=10) as response:
+        found = re.findall(r'^aibrix_gateway_heals_total\{outcome="(\w+)"\} (\d+)', response.read().decode(), re.M)
+    return {outcome: int(count) for outcome, count in found if count != "0"}
+
+
+class Cut:
+    """A gateway before two addresses of engines, either of which can be cut off."""
+
+    def __init__(self, first: processes.Running, second: processes.Running, mode: str, more: str = "") -> None:
+        self.shears = processes.Shears()
+        self.cutters = [processes.Cutter(engine.port, self.shears) for engine in (first, second)]
+        config = f'[heal]\nmode = "{mode}"\n[breaker]\nenabled = false\n{more}'
+        self.gateway = processes.gateway(*(cutter.url for cutter in self.cutters), config=config)
+
+    def stream(self, asked: dict[str, Any], after: int) -> list[Any]:
+        """One that is cut after so many events, where it has as many."""
+        self.shears.after = after
+        return stream(self.gateway.url, asked)
+
+    def close(self) -> None:
+        """End the gateway."""
+        assert self.gateway.stop() == 0, self.gateway.log.read_text()[-3000:]
+        for cutter in self.cutters:
+            cutter.close()
+
+
+@pytest.fixture(scope="module")
+def exact(vllm: processes.Running) -> Iterator[Cut]:
+    """By tokens; two addresses of one engine, which is enough where it is the connection that dies."""
+    cut = Cut(vllm, vllm, "exact")
+    yield cut
+    cut.close()
+
+
+@pytest.mark.parametrize("asked", [CHAT, COMPLETION], ids=["chat", "completions"])
+def test_exact_at_every_token(exact: Cut, vllm: processes.Running, asked: dict[str, Any]) -> None:
+    """Text, tokens, the finish and usage are those of an undisturbed run; with a client that asked for tokens, too."""
+    with_ids = {**asked, "return_token_ids": True}
+    whole = told(stream(vllm.url, with_ids))
+    assert len(whole[1]) == TOKENS
+    before = exact.shears.cuts
+    for after in range(1, TOKENS + 2):
+        text, ids, finishes, usage = told(exact.stream(asked, after))
+        assert (text, ids, finishes, usage) == (whole[0], [], *whole[2:]), after
+    for after in range(1, TOKENS, 7):
+        assert told(exact.stream(with_ids, after)) == whole, after
+    assert exact.shears.cuts > before + TOKENS // 2  # an engine that is ahead puts several tokens into an event
+    assert heals(exact.gateway) == {"healed": exact.shears.cuts}
+
+
+def test_the_sdk_sees_nothing(exact: Cut, vllm: processes.Running) -> None:
+    """OpenAI's own client, chat and completions."""
+    for after in (1, 2, 5, 20):
+        seen = []
+        exact.shears.after = after
+        for url in (vllm.url, exact.gateway.url):
+            client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+            chunks = list(client.chat.completions.create(**ASKED, **CHAT))
+            text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
+            finish = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1]
+            seen.append((text, chunks[-1].usage, finish))
+        assert (seen[0], exact.shears.after) == (seen[1], 0)
+
+
+@pytest.fixture(scope="module")
+def letters() -> Iterator[processes.Running]:
+    """vLLM, with a model whose text says which tokens it is of."""
+    engine = processes.vllm(model=home.LETTERS)
+    yield engine
+    engine.stop()
+
+
+@pytest.mark.parametrize("asked", [CHAT, COMPLETION], ids=["chat", "completions"])
+def test_text_at_every_token(letters: processes.Running, asked: dict[str, Any]) -> None:
+    """Where the text determines the tokens, it is as exact."""
+    cut = Cut(letters, letters, "text")
+    try:
+        whole = told(stream(letters.url, asked))
+        for after in range(1, TOKENS + 1):
+            assert told(cut.stream(asked, after)) == whole, after
+        assert cut.shears.cuts > TOKENS // 2
+        assert heals(cut.gateway) == {"healed": cut.shears.cuts}
+    finally:
+        cut.close()
+
+
+def test_llama_server_killed() -> None:
+    """By SIGKILL, at several tokens: completions go on at the other, by text."""
+    engines = [processes.llama_server(model=home.LETTERS_GGUF) for _ in range(2)]
+    gateway = processes.gateway(*(engine.url for engine in engines))
+    asked = {**COMPLETION, "max_tokens": 300, "cache_prompt": False}
+    try:
+        whole = told(stream(engines[0].url, asked))
+        for after in (2, 9, 100):
+            killed = threading.Event()
+
+            def kill(killed: threading.Event = killed) -> None:
+                busy = [engine for engine in engines if "requests_processing 1" in engine.get("/metrics")]
+                os.killpg(busy[0].process.pid, signal.SIGKILL)
+                killed.set()
+
+            seen = told(stream(gateway.url, asked, {after: kill}))
+            assert killed.is_set()
+            assert (seen[0], seen[2], seen[3]) == (whole[0], whole[2], whole[3]), after
+            for number, engine in enumerate(engines):
+                if engine.process.poll() is not None:
+                    engines[number] = processes.llama_server(port=engine.port, model=home.LETTERS_GGUF)
+            while "down" in str(json.loads(_get(gateway.admin + "/api/replicas"))):
+                time.sleep(0.1)
+    finally:
+        assert gateway.stop() == 0
+        for engine in engines:
+            engine.stop()
+
+
+def _get(url: str) -> str:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return str(response.read().decode())
+
+
+def test_vllm_killed() -> None:
+    """By SIGKILL: its engine only, all of it, all of it at its successor's hands, and one of two under 200 streams."""
+    with ThreadPoolExecutor(2) as pool:
+        more = ("--max-num-seqs", "128")
+        engines = list(pool.map(lambda _: processes.vllm(*more), range(2)))
+    gateway = processes.gateway(*(f"v{number}={engine.url}" for number, engine in enumerate(engines)))
+    asked = {**CHAT, "max_tokens": 300}
+    whole = told(stream(engines[0].url, asked))
+    begun = time.monotonic()
+    first = stream(engines[1].url, {**COMPLETION, "prompt": "word " * 60, "max_tokens": 2})[0]
+    ttft_s = first["at"] - begun
+
+    def serving() -> int:
+        return int("num_requests_running" in engines[1].get("/metrics") and _running(engines[1]) > 0)
+
+    def restart(number: int) -> None:
+        engines[number].stop()
+        engines[number] = processes.vllm(*more, port=engines[number].port)
+        deadline = time.monotonic() + 30
+        while time.monotonic() < deadline and '"down"' in _get(gateway.admin + "/api/replicas"):
+            time.sleep(0.1)
+
+    try:
+        dead: list[int] = []
+
+        def kill_engine() -> None:
+            dead.append(serving())
+            subprocess.run(["pkill", "-9", "-g", str(engines[dead[-1]].process.pid), "-f", "EngineCore"], check=True)
+
+        def kill_all() -> None:
+            dead.append(serving())
+            os.killpg(engines[dead[-1]].process.pid, signal.SIGKILL)
+
+        for kill, after in ((kill_engine, 12), (kill_all, 30)):
+            events = stream(gateway.url, asked, {after: kill})
+            assert told(events) == whole, (kill.__name__, told(events)[0][:50])
+            gaps = [two["at"] - one["at"] for one, two in pairwise(events[:-1])]
+            print(f"{kill.__name__}: resumed within {max(gaps):.2f} s; time to first token {ttft_s:.2f} s")
+            assert max(gaps) < 1 + 3 * ttft_s + 1
+            restart(dead[-1])
+        assert heals(gateway) == {"healed": 2}
+
+        prompts = [{**asked, "messages": [{"role": "user", "content": f"of {topic}"}]} for topic in range(8)]
+        wholes = [told(stream(engines[0].url, prompt))[0] for prompt in prompts]
+        under_way = threading.Semaphore(0)
+        with ThreadPoolExecutor(200) as pool:
+            streams = [
+                pool.submit(stream, gateway.url, prompts[number % 8], {3: under_way.release}) for number in range(200)
+            ]
+            for _ in range(200):
+                assert under_way.acquire(timeout=120)
+            killed_at = time.monotonic()
+            os.killpg(engines[0].process.pid, signal.SIGKILL)
+            seen = [told(each.result()) for each in streams]
+        print(f"200 streams: all whole {time.monotonic() - killed_at:.1f} s after one of two died; {heals(gateway)}")
+        assert [each[0] for each in seen] == [wholes[number % 8] for number in range(200)]
+        assert heals(gateway)["healed"] > 50
+        assert set(heals(gateway)) == {"healed"}
+    finally:
+        assert gateway.stop() == 0
+        for engine in engines:
+            engine.stop()
+
+
+def _running(engine: processes.Running) -> float:
+    found = re.findall(r"^vllm:num_requests_running\{[^}]*\} ([\d.]+)", engine.get("/metrics"), re.M)
+    return float(found[0])
