@@ -18,7 +18,7 @@ from aibrix_twisted.demo.profiles import PROFILES
 from aibrix_twisted.demo.speed import Speed
 from aibrix_twisted.domain.settings import QueueSettings, Retry, Timeouts
 from tests.e2e.client import Answer, ask, chat, connect
-from tests.e2e.fleet import Fleet
+from tests.e2e.fleet import QUICK, Fleet
 from tests.e2e.harness import World
 
 CHAT = "/v1/chat/completions"
@@ -208,7 +208,7 @@ async def test_a_health_check_that_costs_tokens() -> None:
 async def test_vllms_engine_process_dies() -> None:
     """An error event, then C{[DONE]}, in a 200; from then on it says 500 and is not well, though its models are still
     listed: it is left out until it is well again, and the other one serves."""
-    async with Fleet(0, 1) as world:
+    async with Fleet(0, 1, more=QUICK + '[heal]\nmode = "off"\n') as world:
         for engine in world.engines:
             engine.profile = PROFILES["vllm"]
         await world.until(lambda: {replica.engine for replica in world.gateway.fleet.replicas} == {"vllm"})

@@ -17,7 +17,7 @@ from twisted.internet import reactor
 from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.task import deferLater
 
-from aibrix_twisted.domain.settings import Retry
+from aibrix_twisted.domain.settings import ModelSettings, Retry
 from aibrix_twisted.wire import jsonbody
 from tests.e2e.client import Answer, chat, connect
 from tests.e2e.harness import World
@@ -28,6 +28,9 @@ EXCHANGES = 20_000 if FULL else 2_000
 CONNECTIONS = 64
 EACH = -(-EXCHANGES // CONNECTIONS)
 STREAMS = 100_000 if FULL else 3_000
+
+#: What is truncated is to be seen to be.
+UNHEALED = (ModelSettings(name="demo-model", heal="off"),)
 
 #: What the engine does at the end of an answer, and whether that leaves a stream, or a whole answer, whole.
 ENDINGS = {
@@ -110,7 +113,7 @@ async def test_every_ending_thousands_of_times() -> None:
         return loads(body)
 
     tally, lot = Tally(), random.Random(20_000)
-    async with World(engines=2, retry=Retry(attempts=1), engine="vllm") as world:
+    async with World(engines=2, retry=Retry(attempts=1), models=UNHEALED, engine="vllm") as world:
         decoder = SimpleNamespace(loads=counted, JSONDecodeError=orjson.JSONDecodeError)
         with mock.patch.object(jsonbody, "orjson", decoder):
             clients: list[Deferred[None]] = [
