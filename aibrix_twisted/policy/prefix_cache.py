@@ -43,6 +43,8 @@ class PrefixCache(Crediting, Scorer):
 
     def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice:
         """By the rule."""
+        if len(candidates) == 1 and ask.prompt.hashes:
+            return Choice(candidates[0], {})
         loads = loads_of(candidates)
         matches = self.scores(candidates, ask, now)
         why = {"match_percent": matches, "load": loads}

@@ -13,7 +13,7 @@ from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.gpu_profile import GpuProfile
 from aibrix_twisted.domain.prefix_index import PrefixIndex
-from aibrix_twisted.domain.prompt import BYTES_A_TOKEN, Prompt, prompt_of
+from aibrix_twisted.domain.prompt import NO_PROMPT, Prompt, prompt_of
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import GpuProfileSettings, Settings
 from aibrix_twisted.errors import InvalidFilter, UnknownPolicy, UnknownProfile
@@ -48,6 +48,22 @@ _MAX_BLENDS: Final = 256
 
 #: AIBrix's name for a request whose routing is at fault.
 _ROUTING_AT_FAULT: Final = ((b"x-error-routing", b"true"),)
+
+
+class _Lazy:
+    """A prompt's text, read when it is first asked for."""
+
+    __slots__ = ("_asked", "_body", "text")
+
+    def __init__(self, asked: Asked, body: bytes) -> None:
+        self._asked = asked
+        self._body = body
+        self.text: PromptText | None = None
+
+    def tokens(self) -> int:
+        """How many it has, roughly."""
+        self.text = text = self.text or prompt_text(self._asked.route.dialect, self._body)
+        return Prompt(len(text.text)).tokens
 
 
 class Routing:
@@ -137,26 +153,27 @@ class Chooser:
         @raise aibrix_twisted.errors.ClientError: what the request wants of its routing is not to be had.
         """
         wishes = _wishes_of(fields)
-        plain = self._plain.get(model)
-        if wishes is None and plain is not None:
-            return plain  # the usual case
         text: PromptText | None = None
-
-        def prompt_bytes() -> PromptText:
-            nonlocal text
-            if text is None:
-                text = prompt_text(asked.route.dialect, body)
-            return text
-
-        size = Size(lambda: -(-len(prompt_bytes().text) // BYTES_A_TOKEN), asked.max_tokens)
-        planned = self._planner.usual(model) if wishes is None else self._planned(model, wishes, size)
+        if wishes is None:
+            plain = self._plain.get(model)
+            if plain is not None:
+                return plain  # the usual case
+            planned = self._planner.usual(model)
+        else:
+            lazy = _Lazy(asked, body)
+            planned = self._planned(model, wishes, Size(lazy.tokens, asked.max_tokens))
+            text = lazy.text
         policy = self._policy(model, planned.strategy)
-        if policy.needs is Needs.NOTHING:
+        needs = policy.needs
+        if needs is Needs.NOTHING:
             routing = Routing(planned, NOTHING_ASKED)
             if wishes is None:
                 self._plain[model] = routing
             return routing
-        prompt = self._prompt(prompt_bytes()) if policy.needs is Needs.PROMPT else Prompt(0)
+        prompt = NO_PROMPT
+        if needs is Needs.PROMPT:
+            text = text or prompt_text(asked.route.dialect, body)
+            prompt = prompt_of(text.text, self.settings.prefix_cache.block_bytes, scope=text.scope)
         return Routing(planned, self._ask(prompt, fields, asked))
 
     def _planned(self, model: str, wishes: Wishes, size: Size) -> Plan:
@@ -171,19 +188,16 @@ class Chooser:
                 f"external-filter: {error}", param="external-filter", headers=_ROUTING_AT_FAULT
             ) from None
 
-    def _prompt(self, said: PromptText) -> Prompt:
-        return prompt_of(said.text, self.settings.prefix_cache.block_bytes, scope=said.scope)
-
     def _ask(self, prompt: Prompt, fields: Fields, asked: Asked) -> Ask:
-        key = fields.get(b"x-aibrix-session-key", b"")
-        user = fields.get(b"user", b"") if self.settings.auth.trust_user_header else b""
+        get = fields.get
+        key, user, session = get(b"x-aibrix-session-key"), get(b"user"), get(b"x-session-id")
         return Ask(
             prompt,
             asked.stream,
             asked.max_tokens,
-            user.decode("latin-1"),
-            session_of(fields.get(b"x-session-id", b"")),
-            key if len(key) <= MAX_SESSION_KEY else b"",
+            "" if user is None or not self.settings.auth.trust_user_header else user.decode("latin-1"),
+            "" if session is None else session_of(session),
+            b"" if key is None or len(key) > MAX_SESSION_KEY else key,
         )
 
     # -- the decision ----------------------------------------------------------------------------------------

@@ -9,9 +9,12 @@ from typing import Any
 import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
+from aibrix_twisted.domain.prompt import prompt_of
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import ModelSettings, ProfileSettings, QueueSettings, Retry, Settings
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
+from aibrix_twisted.wire.prompt_text import prompt_text
+from aibrix_twisted.wire.routes import Dialect
 from tests.fakes import STREAM_HEAD, Bench, Wire, answer, chunk, post, replica
 from tests.wire.streams import DONE, _chat
 
@@ -60,11 +63,8 @@ class RoutingTestCase(SynchronousTestCase):
     def depths(self, text: str = LONG) -> list[int]:
         """How much of a prompt each replica is taken to have, in blocks."""
         exchanges = self.bench.exchanges
-        routing = exchanges.chooser._prompt
-        from aibrix_twisted.wire.prompt_text import prompt_text
-        from aibrix_twisted.wire.routes import Dialect
-
-        return exchanges.chooser.indexes["m"].depths(routing(prompt_text(Dialect.CHAT, body(text))), self.replicas)
+        prompt = prompt_of(prompt_text(Dialect.CHAT, body(text)).text, 128)
+        return exchanges.chooser.indexes["m"].depths(prompt, self.replicas)
 
 
 class HeaderTests(RoutingTestCase):
