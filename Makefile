@@ -2,7 +2,7 @@
 # make test           everything that can be tested without real engines
 # make soak           the simulation, for as many seeds as wanted: SEEDS=20000
 # make test-engines   real vLLM and llama.cpp on the CPU, with real clients
-.PHONY: run test unit simulation soak e2e lint types bench test-engines clean
+.PHONY: run test unit simulation soak mutants e2e lint types bench test-engines clean
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.14,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
 VENV ?= .venv
@@ -38,6 +38,9 @@ simulation: $(READY)
 
 soak: $(READY)
 	$(BIN)/python -m tests.simulation 0-$(shell expr $(SEEDS) - 1)
+
+mutants: $(READY)
+	$(BIN)/python -m tests.simulation.mutants $(ARGS)
 
 e2e: $(READY)
 	$(BIN)/python -m pytest -q -o addopts="--strict-markers --reactor=default" tests/e2e

@@ -144,7 +144,7 @@ class _Judge:
         if seen.header("x-request-id") != line["id"]:
             self.say(call, f"got the answer of {seen.header('x-request-id')}")
         outcomes = WHOLE if call.ended == "whole" else CUT
-        if client.left_at is not None or (client.end == "reset" and (self.world.stopped or self.slept(client))):
+        if client.left_at is not None or (client.end == "reset" and self.may_be_cut(client, call)):
             outcomes = CUT | WHOLE
         if line["outcome"] not in outcomes:
             self.say(call, f"ended {call.ended}, and is logged as {line['outcome']}")
@@ -152,10 +152,13 @@ class _Judge:
             self.looks_whole(call, line)
         self.exact(call, line, served)
 
-    def slept(self, client: Client) -> bool:
-        """It took nothing for so long that it was not waited for."""
+    def may_be_cut(self, client: Client, call: Call) -> bool:
+        """It may lose the rest of an answer: the gateway stops, or it took nothing for so long that it was not waited
+        for, or it asked for more than would be answered, which is thrown away when the connection is closed."""
         timeouts, naps = self.settings.timeouts, client.manner.naps
-        return naps is not None and naps[1] >= min(timeouts.client_stall, timeouts.keepalive)
+        slept = naps is not None and naps[1] >= min(timeouts.client_stall, timeouts.keepalive)
+        later = client.calls[client.calls.index(call) + 1 :]
+        return self.world.stopped or slept or any(one.began_at is not None for one in later)
 
     def looks_whole(self, call: Call, line: Line) -> None:
         """What looks whole is all that an undisturbed engine would have said."""
@@ -268,7 +271,7 @@ class _Judge:
         """Nothing takes longer than it may."""
         total = min(filter(None, (self.settings.timeouts.total, call.patience)), default=0.0)
         manner = client.manner
-        if not total or call.sent_at is None or call.over_at is None or manner.slow or manner.naps or manner.cut:
+        if not total or call.expected or call.sent_at is None or call.over_at is None or manner.slow or manner.naps or manner.cut:
             return
         took = call.over_at - max(call.sent_at, before)
         if took > total + 1.0 + self.slack and client.left_at is None:

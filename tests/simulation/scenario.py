@@ -22,6 +22,7 @@ from aibrix_twisted.domain.settings import (
     Settings,
     Timeouts,
 )
+from aibrix_twisted.policy import POLICIES
 from tests.simulation.clients import Call, Manner
 from tests.simulation.engines import FAULTS, FRAMING, HIDEABLE, OTHER, STREAM_ENDS, Habits
 from tests.simulation.language import WORDS
@@ -162,9 +163,9 @@ class _Maker:
         return Settings(
             listen=("tcp:8080",),
             admin="none",
-            policy=self.one(("least-request", "round-robin", "random")),
+            policy=Random(f"policy {self.seed}").choice(sorted(POLICIES)),
             replica=replicas,
-            model=(ModelSettings(name="m", aliases=("alias",), ping=self.one((0.0, 0.0, 0.5))),),
+            model=(ModelSettings(name="m", aliases=("alias",), ping=self.one((0.0, 0.3, 0.5))),),
             timeouts=timeouts,
             health=HealthSettings(probe_interval=probe, probe_timeout=1.0, slow_start=self.one((0.0, 2.0))),
             breaker=BreakerSettings(enabled=self.chance(0.8), failures=self.one((2, 5)), open=1.0, open_max=4.0),
@@ -215,6 +216,8 @@ class _Maker:
                 manner.rudely = self.chance(0.4)
             elif how == "reads":
                 manner.slow = self.one(((100, 0.01), (1000, 0.1), (10, 0.05)))
+                if any(call.asked is not None and call.asked.count > 100 for call in calls):
+                    manner.slow = (1000, 0.1)
             elif how == "naps":
                 manner.naps = (rng.randint(1, 2000), self.one((0.5, 3.0, 10.0)))
             elif how == "cut":
