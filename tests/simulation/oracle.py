@@ -271,7 +271,15 @@ class _Judge:
         """Nothing takes longer than it may."""
         total = min(filter(None, (self.settings.timeouts.total, call.patience)), default=0.0)
         manner = client.manner
-        if not total or call.expected or call.sent_at is None or call.over_at is None or manner.slow or manner.naps or manner.cut:
+        if (
+            not total
+            or call.expected
+            or call.sent_at is None
+            or call.over_at is None
+            or manner.slow
+            or manner.naps
+            or manner.cut
+        ):
             return
         took = call.over_at - max(call.sent_at, before)
         if took > total + 1.0 + self.slack and client.left_at is None:

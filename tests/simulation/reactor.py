@@ -27,7 +27,7 @@ class _Server(RelayServer):
     def write(self, data: bytes) -> None:
         """What is kept for a client that does not keep up is remembered."""
         super().write(data)
-        kept = self._tempDataLen + len(self.dataBuffer) - self.offset
+        kept = self._tempDataLen + len(self.dataBuffer) - self.offset - 3 * self.bufferSize
         if kept > self.reactor.most_kept:
             self.reactor.most_kept = kept
 
@@ -128,7 +128,7 @@ class Resolver:
 class SimulatedReactor(RelayReactor):
     """What the daemon runs on, but for sockets, threads and time.
 
-    @ivar most_kept: bytes that were kept for one client.
+    @ivar most_kept: bytes that were kept for one client beyond what may wait for it.
     @ivar left: what was still open when everything had been told to stop.
     """
 

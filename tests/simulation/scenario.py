@@ -32,13 +32,16 @@ from tests.simulation.spelling import Question
 Item = TypeVar("Item")
 
 #: Kinds of runs, and how often each comes.  C{calm} and C{hidden}: every client that stays gets all that it asked for,
-#: whatever happens behind the gateway.  C{restart}: it does, but for what was cut amid its answer.
+#: whatever happens behind the gateway; of C{clients}, some become C{slow}, and then it does, too.  C{restart}: it does, but for what was cut amid its answer.
 THEMES: Final = {
     "calm": 2, "hidden": 4, "restart": 3, "engines": 5, "clients": 4, "drain": 3, "reload": 3, "time": 2, "storm": 4,
 }  # fmt: skip
 
 #: Themes in which no answer may fail.
-GOOD: Final = frozenset({"calm", "hidden"})
+GOOD: Final = frozenset({"calm", "hidden", "slow"})
+
+#: Of the runs about clients, so many are about those who read slowly.
+_SLOW: Final = 0.25
 
 
 @dataclass
@@ -100,7 +103,35 @@ class _Maker:
         scenario.slow_disk = self.one((0.0, 0.0, 0.0, 1.5))
         getattr(self, f"acts_{self.theme}", lambda scenario: None)(scenario)
         scenario.acts.sort(key=lambda act: act.at)
+        if self.theme == "clients" and Random(f"slow {self.seed}").random() < _SLOW:
+            self.make_slow(scenario)
         return scenario
+
+    def make_slow(self, scenario: Scenario) -> None:
+        """Long streams for clients who sleep amid them for longer than an engine may, on lines that hold little."""
+        scenario.theme = "slow"
+        scenario.temper = Temper(scenario.temper.latency, (0, 0), 1500, 500)
+        for habits in scenario.habits.values():
+            habits.faults, habits.gap = {}, (0.0, 0.001)
+        settings = scenario.settings
+        scenario.settings = dataclasses.replace(
+            settings,
+            replica=tuple(dataclasses.replace(one, max_in_flight=0, models=("m",)) for one in settings.replica),
+            timeouts=dataclasses.replace(settings.timeouts, first_byte=30.0, stall=1.5, total=90.0, client_stall=5.0),
+            queue=QueueSettings(),
+        )
+        scenario.clients = [
+            ([self.long_call(f"{self.seed}-{index}")], Manner(starts_at=0.5, naps=(2000 * (index + 1), 3.0)))
+            for index in range(len(scenario.clients))
+        ]
+
+    @staticmethod
+    def long_call(id: str) -> Call:
+        path = "/v1/completions"
+        document = {"model": "m", "prompt": f"{id} ready", "max_tokens": 400, "stream": True}
+        body = orjson.dumps(document)
+        head = f"POST {path} HTTP/1.1\r\nhost: gw\r\nx-request-id: {id}\r\ncontent-length: {len(body)}\r\n\r\n"
+        return Call(id, head.encode() + body, path, Question(path, document), body)
 
     def temper(self) -> Temper:
         rng = self.rng

@@ -275,6 +275,10 @@ class World:
                 "aibrix_twisted.service.gateway.time",
                 SimpleNamespace(time=self._wall, time_ns=lambda: int(self._wall() * 1e9)),
             ),
+            patch("aibrix_twisted.domain.buffer_sizes.AHEAD", self.scenario.temper.buffer),
+            patch("aibrix_twisted.domain.buffer_sizes.LEAST_AHEAD", self.scenario.temper.buffer),
+            patch("aibrix_twisted.service.exchange.sizes.AHEAD", self.scenario.temper.buffer),
+            patch("aibrix_twisted.service.downstream.flow.AHEAD", self.scenario.temper.buffer),
             patch("aibrix_twisted.service.wheel.set", OrderedSet, create=True),
             patch.object(Exchanges, "fleet_is", remembered),
         ):
@@ -316,9 +320,8 @@ class World:
     def _check_end(self) -> None:
         """The process is over."""
         self._check_idle()
-        bound = 3 * self.scenario.temper.buffer + UNSTREAMED
-        if self.reactor.most_kept > bound:
-            self.wrong.append(f"{self.reactor.most_kept} bytes were kept for a client that did not keep up")
+        if self.reactor.most_kept > UNSTREAMED:
+            self.wrong.append(f"{self.reactor.most_kept} bytes too many were kept for a client")
         control = [
             one for one in self.reactor.left if type(getattr(one, "protocol", None)).__module__.startswith("twisted")
         ]
