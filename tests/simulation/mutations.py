@@ -139,7 +139,7 @@ MUTATIONS: Final = (
     Mutation("slow_is_idle", _CLIENT, "self._takes(now)", "pass", "who reads slowly is cut off", 10),
     Mutation("not_closed_when_paused", _CLIENT,
              "self.transport.unregisterProducer()  # Twisted does not close beneath a producer that it has paused",
-             "pass", "a connection is not closed though all was sent: its client waits for the rest", 0),
+             "pass", "a connection is not closed though all was sent: its client waits for the rest", 58),
     Mutation("no_total", _RUN, "if self._total_s and now - self.exchange.stamps.accepted > self._total_s:",
              "if False:", "an exchange takes as long as it takes", 0),
     # -- counts -----------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 
 import orjson
 
+from aibrix_twisted.demo.profiles import PROFILES
 from aibrix_twisted.domain.settings import (
     BreakerSettings,
     HealSettings,
@@ -27,7 +28,7 @@ from tests.simulation.clients import Call, Manner
 from tests.simulation.engines import FAULTS, FRAMING, HIDEABLE, OTHER, STREAM_ENDS, Habits
 from tests.simulation.language import WORDS
 from tests.simulation.network import Temper
-from tests.simulation.spelling import Question
+from tests.simulation.spelling import Question, stream_of
 
 Item = TypeVar("Item")
 
@@ -120,18 +121,21 @@ class _Maker:
             timeouts=dataclasses.replace(settings.timeouts, first_byte=30.0, stall=1.5, total=90.0, client_stall=5.0),
             queue=QueueSettings(),
         )
-        scenario.clients = [
-            ([self.long_call(f"{self.seed}-{index}")], Manner(starts_at=0.5, naps=(2000 * (index + 1), 3.0)))
-            for index in range(len(scenario.clients))
-        ]
+        scenario.clients = [self.slow_client(f"{self.seed}-{index}", index) for index in range(len(scenario.clients))]
 
     @staticmethod
-    def long_call(id: str) -> Call:
-        path = "/v1/completions"
+    def slow_client(id: str, index: int) -> tuple[list[Call], Manner]:
+        """Every second one sleeps at the very end of a stream that is ended by a close."""
+        path, version = "/v1/completions", 1 - index % 2
         document = {"model": "m", "prompt": f"{id} ready", "max_tokens": 400, "stream": True}
         body = orjson.dumps(document)
-        head = f"POST {path} HTTP/1.1\r\nhost: gw\r\nx-request-id: {id}\r\ncontent-length: {len(body)}\r\n\r\n"
-        return Call(id, head.encode() + body, path, Question(path, document), body)
+        asked = Question(path, document)
+        at = 2000 * (index + 1)
+        if not version:
+            at = sum(len(piece.data) for piece in stream_of(asked, PROFILES["vllm"], f"cmpl-{id}"))
+        lines = f"host: gw\r\nx-request-id: {id}\r\ncontent-length: {len(body)}\r\n\r\n"
+        wire = f"POST {path} HTTP/1.{version}\r\n{lines}".encode() + body
+        return [Call(id, wire, path, asked, body)], Manner(starts_at=0.5, naps=(at, 3.0))
 
     def temper(self) -> Temper:
         rng = self.rng
