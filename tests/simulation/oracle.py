@@ -211,6 +211,8 @@ class _Judge:
         asked, seen = call.asked, call.seen
         if asked is None or seen is None or line["outcome"] != "complete" or seen.status != 200:
             return
+        if any(each.fault == "early_done" for each in self.served.get(call.id, ())):
+            return  # it ended before it said
         took = line["input_tokens"], line["output_tokens"]
         said = (len(asked.prompt), asked.count * asked.choices)
         if asked.path != "/v1/embeddings" and took != said:
@@ -282,7 +284,7 @@ class _Judge:
         ):
             return
         took = call.over_at - max(call.sent_at, before)
-        if took > total + 1.0 + self.slack and client.left_at is None:
+        if took > total + self.slack and client.left_at is None:
             self.say(call, f"took {took:.2f} s of {total:g} s")
 
     def good(self, client: Client, call: Call) -> None:
