@@ -23,7 +23,7 @@ def replayed(seed: int, hashes: str) -> str:
 
 def test_the_same_again() -> None:
     """Whatever ran before it, and wherever its objects are."""
-    assert len(SEEDS) == len(THEMES)
+    assert len(SEEDS) > len(THEMES)  # and those that become slow
     for seed in SEEDS:
         first = timeline(run_seed(seed)[0])
         kept = [object() for _ in range(seed % 7 + 1)]

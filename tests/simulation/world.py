@@ -52,6 +52,9 @@ class OrderedSet(dict[Any, None]):
     def discard(self, item: Any) -> None:
         self.pop(item, None)
 
+    def __sub__(self, other: Any) -> OrderedSet:
+        return OrderedSet(dict.fromkeys(item for item in self if item not in other))
+
     def union(self, *others: Any) -> OrderedSet:
         return OrderedSet(dict.fromkeys((*self, *(item for other in others for item in other))))
 
@@ -133,6 +136,8 @@ class World:
         self.gateway = gateway = Gateway(reactor, self._source.next, self._source)  # type: ignore[arg-type]
         gateway.exchanges.rng.seed(f"gateway {scenario.seed}")  # type: ignore[attr-defined]
         gateway.exchanges.live = OrderedSet()  # type: ignore[assignment]
+        gateway.exchanges.orphans = OrderedSet()  # type: ignore[assignment]
+        gateway.pool._all = OrderedSet()  # type: ignore[assignment]
         if gateway.exchanges.hedges is not None:  # it knows how soon answers begin
             for size in (32, 100, 300, 1000) * 32:
                 gateway.exchanges.hedges.began("m", size, 0.1)
