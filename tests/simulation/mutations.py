@@ -95,7 +95,7 @@ MUTATIONS: Final = (
              "return Again.NO if reused and progress is Progress.NOTHING_RECEIVED else Again.RETRY",
              "an engine that closes an idle connection as a request comes costs that request", 1),
     Mutation("without_end", _RUN,
-             "return self.exchange.attempts < self._settings.retry.attempts and exchanges.budget.take(exchanges.wheel.now)",
+             "return self.exchange.attempts < self.settings.retry.attempts and exchanges.budget.take(exchanges.wheel.now)",
              "return exchanges.budget.take(exchanges.wheel.now)", "there are more attempts than were allowed", 144),
     # -- connections out of step -----------------------------------------------------------------------------
     Mutation("idle_for_ever", _POOL, "while fresh < len(idle) and now - idle[fresh].idle_since > IDLE_LIMIT_S:",
