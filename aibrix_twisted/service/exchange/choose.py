@@ -16,7 +16,7 @@ from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.prompt import NO_PROMPT, Prompt, prompt_of
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import GpuProfileSettings, Settings
-from aibrix_twisted.errors import InvalidFilter, UnknownPolicy, UnknownProfile
+from aibrix_twisted.errors import ClientError, InvalidFilter, UnknownPolicy, UnknownProfile
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy import POLICIES
 from aibrix_twisted.policy.ask import NOTHING_ASKED, Ask, Needs
@@ -33,6 +33,7 @@ from aibrix_twisted.policy.strategy import BadStrategy, Strategy
 from aibrix_twisted.service.exchange.flights import Flight, Flights
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.prompt_text import PromptText, prompt_text
+from aibrix_twisted.wire.unquoted import unquoted
 
 _log = Logger()
 
@@ -180,13 +181,11 @@ class Chooser:
         try:
             return self._planner.plan(model, wishes, size)
         except BadStrategy as error:
-            raise UnknownPolicy(str(error), param="routing-strategy", headers=_ROUTING_AT_FAULT) from None
+            raise _at_fault(UnknownPolicy, "routing-strategy", str(error)) from None
         except UnknownWish as error:
-            raise UnknownProfile(str(error), param="config-profile", headers=_ROUTING_AT_FAULT) from None
+            raise _at_fault(UnknownProfile, "config-profile", str(error)) from None
         except BadSelector as error:
-            raise InvalidFilter(
-                f"external-filter: {error}", param="external-filter", headers=_ROUTING_AT_FAULT
-            ) from None
+            raise _at_fault(InvalidFilter, "external-filter", f"external-filter: {error}") from None
 
     def _ask(self, prompt: Prompt, fields: Fields, asked: Asked) -> Ask:
         get = fields.get
@@ -319,6 +318,11 @@ def session_of(said: bytes) -> str:
         return b64decode(said, validate=True).decode()
     except (NotBase64, UnicodeDecodeError):
         return ""
+
+
+def _at_fault(kind: type[ClientError], header: str, said: str) -> ClientError:
+    """What a header wants is not to be had."""
+    return kind(said, param=header, headers=_ROUTING_AT_FAULT, logged=unquoted(said, header))
 
 
 def _wishes_of(fields: Fields) -> Wishes | None:

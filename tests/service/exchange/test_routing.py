@@ -91,6 +91,8 @@ class HeaderTests(RoutingTestCase):
             self.assertIn(b"x-error-routing: true\r\n", written)
             error = orjson.loads(written.partition(b"\r\n\r\n")[2])["error"]
             self.assertEqual((error["param"], error["code"]), (param, code))
+            value = line.decode().partition(": ")[2]
+            self.assertNotIn(repr(value), self.bench.log.seen[-1].reason, "what clients send is not logged")
         self.assertEqual(self.bench.reactor.connects, [])
 
     def test_filter(self) -> None:
