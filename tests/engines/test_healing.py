@@ -32,10 +32,10 @@ ASKED: dict[str, Any] = {
 }
 
 
-def stream(url: str, asked: dict[str, Any], at: dict[int, Callable[[], None]] | None = None) -> list[Any]:
+def stream(url: str, asked: dict[str, Any], at: dict[int, Callable[[str], object]] | None = None) -> list[Any]:
     """What a client reads, event by event; C{[DONE]} is C{None}.
 
-    @param at: what to do once so many events have come.
+    @param at: what to do once so many events have come; it is told who serves.
     """
     path = "/v1/chat/completions" if "messages" in asked else "/v1/completions"
     body = json.dumps({**ASKED, **asked}).encode()
@@ -47,7 +47,7 @@ def stream(url: str, asked: dict[str, Any], at: dict[int, Callable[[], None]] | 
                 data = line[6:].strip()
                 events.append(None if data == b"[DONE]" else json.loads(data) | {"at": time.monotonic()})
                 if at and len(events) in at:
-                    at[len(events)]()
+                    at[len(events)](response.headers["x-aibrix-replica"])
     return events
 
 
@@ -169,9 +169,8 @@ def test_llama_server_killed() -> None:
         for after in (2, 9, 100):
             killed = threading.Event()
 
-            def kill(killed: threading.Event = killed) -> None:
-                busy = [engine for engine in engines if "requests_processing 1" in engine.get("/metrics")]
-                os.killpg(busy[0].process.pid, signal.SIGKILL)
+            def kill(serving: str, killed: threading.Event = killed) -> None:
+                os.killpg(next(e for e in engines if e.url.endswith(serving)).process.pid, signal.SIGKILL)
                 killed.set()
 
             seen = told(stream(gateway.url, asked, {after: kill}))
@@ -205,9 +204,6 @@ def test_vllm_killed() -> None:
     first = stream(engines[1].url, {**COMPLETION, "prompt": "word " * 60, "max_tokens": 2})[0]
     ttft_s = first["at"] - begun
 
-    def serving() -> int:
-        return int("num_requests_running" in engines[1].get("/metrics") and _running(engines[1]) > 0)
-
     def restart(number: int) -> None:
         engines[number].stop()
         engines[number] = processes.vllm(*more, port=engines[number].port)
@@ -218,12 +214,12 @@ def test_vllm_killed() -> None:
     try:
         dead: list[int] = []
 
-        def kill_engine() -> None:
-            dead.append(serving())
+        def kill_engine(serving: str) -> None:
+            dead.append(int(serving[1:]))
             subprocess.run(["pkill", "-9", "-g", str(engines[dead[-1]].process.pid), "-f", "EngineCore"], check=True)
 
-        def kill_all() -> None:
-            dead.append(serving())
+        def kill_all(serving: str) -> None:
+            dead.append(int(serving[1:]))
             os.killpg(engines[dead[-1]].process.pid, signal.SIGKILL)
 
         for kill, after in ((kill_engine, 12), (kill_all, 30)):
@@ -240,7 +236,8 @@ def test_vllm_killed() -> None:
         under_way = threading.Semaphore(0)
         with ThreadPoolExecutor(200) as pool:
             streams = [
-                pool.submit(stream, gateway.url, prompts[number % 8], {3: under_way.release}) for number in range(200)
+                pool.submit(stream, gateway.url, prompts[number % 8], {3: lambda _: under_way.release()})
+                for number in range(200)
             ]
             for _ in range(200):
                 assert under_way.acquire(timeout=120)
@@ -255,8 +252,3 @@ def test_vllm_killed() -> None:
         assert gateway.stop() == 0
         for engine in engines:
             engine.stop()
-
-
-def _running(engine: processes.Running) -> float:
-    found = re.findall(r"^vllm:num_requests_running\{[^}]*\} ([\d.]+)", engine.get("/metrics"), re.M)
-    return float(found[0])
