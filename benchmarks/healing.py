@@ -37,7 +37,7 @@ class Way:
         self.mode = mode
         self.best_us = float("inf")
         settings = Settings(heal=HealSettings(mode=mode))  # type: ignore[arg-type]
-        self.bench = Bench(settings, (replica("gpu0", engine="vllm"),))
+        self.bench = Bench(settings, (replica("gpu0", engine="sglang" if mode == "text" else "vllm"),))
         ids = [b"[%d]" % (1000 + number) if mode == "exact" else b"null" for number in range(EVENTS)]
         self.reads = [chunk(_EVENT % (b" word%d" % (number % 10), b"null", each)) for number, each in enumerate(ids)]
         self.end = chunk(_EVENT % (b"", b'"stop"', b"null") + b"data: [DONE]\n\n") + b"0\r\n\r\n"

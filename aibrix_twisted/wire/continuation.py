@@ -236,6 +236,8 @@ def _by_text(document: dict[str, Any], dialect: Dialect, told: Told, target: Tar
         tokens -= told.tokens_within(len(again))
         if kept:
             _continue_message(asked, kept, target.engine)
+    if target.engine == "vllm":
+        asked["return_token_ids"] = True  # they tell how many there are, should it break, too
     if limit is not None:
         asked["max_completion_tokens" if "max_completion_tokens" in asked else "max_tokens"] = limit - tokens
     _lower_least(asked, document, tokens)

@@ -130,7 +130,13 @@ class Respeller:
         if self._again and finish is not None:
             raise Diverged("it ended before it had said again what was delivered")
         ids = choice.get("token_ids")
-        told.add(text or "", (ids if isinstance(ids, list) else []) if plan.exact else None, had=had)
+        fresh = text or ""
+        told.add(
+            fresh if plan.exact else fresh[had:],
+            ids if isinstance(ids, list) else [],
+            had=had * plan.exact,
+            sure=plan.exact,
+        )
         if self.usage is not None and self.usage.output is not None:
             told.count(self.usage.output)
         if finish is not None:

@@ -76,10 +76,8 @@ class Told:
     @property
     def tokens(self) -> int:
         """How many tokens it was: by their ids, else as the engine counts them with each event, else by events."""
-        if self.has_ids:
-            return sum(len(ids) for _, ids in self._marks)
-        if self._said is None:
-            return self.events
+        if self.has_ids or self._said is None:
+            return sum(len(ids) or bool(text) for text, ids in self._marks)
         tokens, events = self._said
         return tokens + self.events - events
 
@@ -88,17 +86,18 @@ class Told:
         """What it took so far, where that is known for sure."""
         return Usage(len(self.prompt_ids), self.tokens) if self.has_ids else None
 
-    def add(self, text: str, ids: list[int] | None, *, had: int = 0) -> None:
+    def add(self, text: str, ids: list[int] | None, *, had: int = 0, sure: bool = True) -> None:
         """So much more was said.
 
         @param ids: the tokens of it; C{None}: they were not said.
         @param had: so many characters at its beginning were said before.
+        @param sure: they follow those before them; else they only tell how many there were.
         """
         fresh = text[had:] if had else text
         if fresh:
             self._pieces.append(fresh)
             self.events += 1
-        if ids is None or (text and not ids):
+        if ids is None or (text and not ids) or not sure:
             self._ids_known = False
         self._marks.append((text, ids or []))
 
@@ -139,7 +138,7 @@ class Told:
             if len(text) > size:
                 break
             size -= len(text)
-            count += len(ids) if self.has_ids else bool(text)
+            count += len(ids) or bool(text)
         return count
 
 

@@ -240,7 +240,7 @@ class Run:
         mode = self._heal_mode
         if mode == "off" or self._exchanges.memory.pressure >= Pressure.KEPT:
             return None
-        takes_ids = mode != "text" and replica.says_ids
+        takes_ids = replica.says_ids  # by text, they tell how many there were
         withholds_ids = takes_ids and not asked.token_ids
         return Kept(self.settings.heal.max_bytes, takes_ids=takes_ids, withholds_ids=withholds_ids)
 
