@@ -45,13 +45,10 @@ class BufferSizes:
         """A client that did not keep up took so much in this time."""
         self._rates.add(size / max(seconds, 0.001), now)
 
-    def answer_bytes(self, ceiling: int, now: float) -> int:
-        """Up to how many bytes an answer is gathered.
-
-        @param ceiling: and to no more; also where nothing is known yet.
-        """
+    def answer_bytes(self, now: float) -> int | None:
+        """Up to how many bytes an answer is gathered; C{None}: nothing is known yet."""
         usual = self._answers.at(_NEARLY_ALL, now)
-        return ceiling if usual is None else min(max(int(2 * usual), LEAST_ANSWER), ceiling)
+        return None if usual is None else max(int(2 * usual), LEAST_ANSWER)
 
     def ahead_bytes(self, now: float) -> int:
         """How many bytes are sent ahead of a client."""

@@ -31,27 +31,24 @@ class Memory:
     """All of it, in bytes.
 
     @ivar total: how much is taken.
-    @ivar limit: how much may be.
+    @ivar pressure: how near the bound is.
     """
 
     def __init__(self, limit: int) -> None:
-        self.limit = limit
+        """@param limit: how much may be taken."""
         self._by_kind = [0] * len(KINDS)
         self.total = 0
+        self.configure(limit)
+
+    def configure(self, limit: int) -> None:
+        """Take this bound."""
+        self._limit = limit
+        self.pressure = self._pressure()
 
     @property
     def by_kind(self) -> dict[str, int]:
         """How much of each of L{KINDS}."""
         return dict(zip(KINDS, self._by_kind, strict=True))
-
-    @property
-    def pressure(self) -> Pressure:
-        """How near the bound is."""
-        total = self.total
-        for share, pressure in _SHARES:
-            if total >= share * self.limit:
-                return pressure
-        return Pressure.NONE
 
     def share(self) -> Share:
         """One client's, empty yet."""
@@ -61,6 +58,16 @@ class Memory:
         """From a share."""
         self._by_kind[kind] += by
         self.total += by
+        self.pressure = self._pressure()
+
+    def _pressure(self) -> Pressure:
+        for share, pressure in _SHARES:
+            if self.total >= share * self._limit:
+                return pressure
+        return Pressure.NONE
+
+
+_NOTHING: Final = (0, 0, 0, 0)
 
 
 class Share:
@@ -70,7 +77,7 @@ class Share:
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
-        self._parts = (0, 0, 0, 0)
+        self._parts = _NOTHING
 
     @property
     def total(self) -> int:
@@ -88,4 +95,6 @@ class Share:
 
     def clear(self) -> None:
         """Nothing is kept for it any more."""
-        self.set(0, 0, 0, 0)
+        if self._parts is not _NOTHING:
+            self.set(*_NOTHING)
+            self._parts = _NOTHING

@@ -20,6 +20,7 @@ class Flow:
     """
 
     __slots__ = (
+        "_limited",
         "_memory",
         "_paused_at",
         "_share",
@@ -35,6 +36,7 @@ class Flow:
         self._transport = transport
         self._memory = memory
         self._share = memory.share()
+        self._limited = False
         self._paused_at = 0.0
         self._unsent_then = 0
         self._slow_since: float | None = None
@@ -66,11 +68,14 @@ class Flow:
 
     def limit(self, ahead: int) -> None:
         """Let the transport get ahead of the client by so many bytes."""
+        self._limited = True
         self._transport.bufferSize = min(ahead, SHORT_AHEAD) if self._is_short else ahead
 
     def over(self) -> None:
         """The answer is over."""
-        self._transport.bufferSize = AHEAD
+        if self._limited:
+            self._limited = False
+            self._transport.bufferSize = AHEAD
         self._slow_since = None
         self._share.clear()
 
@@ -79,6 +84,7 @@ class Flow:
         unsent = self.unsent
         self._share.set(requests, answers, kept, unsent)
         if unsent and self._is_short:
+            self._limited = True
             self._transport.bufferSize = SHORT_AHEAD
 
     def clear(self) -> None:

@@ -50,6 +50,9 @@ _LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
 #: Streams that may be continued in ten seconds, however few requests there were.
 HEAL_FLOOR: Final = 256
 
+#: One exchange in eight tells how large answers are: that is enough, and it costs.
+SAMPLED: Final = 7
+
 
 def _nobody_probes(replica: Replica) -> None:
     """Until somebody does."""
@@ -122,7 +125,7 @@ class Exchanges:
     def configure(self, settings: Settings) -> None:
         """Take these settings for exchanges that begin from now on."""
         self.settings = settings
-        self.memory.limit = memory_limit(settings.limits.memory_bytes)
+        self.memory.configure(memory_limit(settings.limits.memory_bytes))
         self.budget = RetryBudget(settings.retry.budget)
         self.heal_budget = RetryBudget(settings.heal.budget, floor=HEAL_FLOOR)
         self.heal_modes = {model.name: model.heal for model in settings.model if model.heal}
@@ -246,7 +249,7 @@ class Exchanges:
 
     def over(self, exchange: Exchange) -> None:
         """An exchange is over, and settled."""
-        if exchange.served is not None and not exchange.stream:
+        if not self.book.ended & SAMPLED and exchange.served is not None and not exchange.stream:
             self.sizes.answered(exchange)
         self.book.over(exchange)
         self.metrics.count(exchange)

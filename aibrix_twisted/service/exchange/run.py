@@ -338,7 +338,9 @@ class Run:
             exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
         if attempt is None or attempt.kept is None or not streamed:
             self._body = b""  # it is not asked for again
-        reply.limit_ahead(self._exchanges.sizes.ahead_bytes(exchange.model))
+        ahead = self._exchanges.sizes.ahead.get(exchange.model)
+        if ahead is not None:
+            reply.limit_ahead(ahead)
         if not reply.begun:
             headers = reply_headers(exchange, head, streamed=streamed)
             reply.begin(head.status, head.reason, headers, data, length=length)

@@ -1,4 +1,4 @@
-"""How large the buffers of each model are, kept up to date twice a minute."""
+"""How large the buffers of each model are, kept up to date twice a minute while there is traffic."""
 
 from __future__ import annotations
 
@@ -19,41 +19,40 @@ class Sizes:
     """By model.
 
     @ivar answers: up to how many bytes an answer is gathered, of those models of which it is known.
-    @ivar ahead: how many bytes are sent ahead of a client.
+    @ivar ahead: how many bytes are sent ahead of a client, where it is not L{AHEAD}.
     """
 
     def __init__(self, seconds: Callable[[], float]) -> None:
         self._seconds = seconds
         self._models: dict[str, BufferSizes] = {}
-        self._computed = 0.0
-        self._ceiling = 0
+        self._computed = seconds()
         self.answers: dict[str, int] = {}
         self.ahead: dict[str, int] = {}
 
     def answered(self, exchange: Exchange) -> None:
         """An exchange is over, and its client got an answer that is no stream."""
-        self._of(exchange.model).answered(exchange.bytes_out, self._seconds())
+        now = self._seconds()
+        self._of(exchange.model).answered(exchange.bytes_out, now)
+        self._keep_fresh(now)
 
     def taken(self, exchange: Exchange, size: int, seconds: float) -> None:
         """A client that did not keep up took so much in this time."""
         if size > 0 and exchange.model:
-            self._of(exchange.model).taken(size, seconds, self._seconds())
+            now = self._seconds()
+            self._of(exchange.model).taken(size, seconds, now)
+            self._keep_fresh(now)
 
     def answer_bytes(self, model: str, ceiling: int) -> int:
         """Up to how many bytes an answer is gathered, and to no more than the ceiling."""
-        if ceiling != self._ceiling or self._seconds() - self._computed > FRESH_S:
-            self._compute(ceiling)
-        return self.answers.get(model, ceiling)
+        return min(self.answers.get(model, ceiling), ceiling)
 
-    def ahead_bytes(self, model: str) -> int:
-        """How many bytes are sent ahead of a client."""
-        return self.ahead.get(model, AHEAD)
-
-    def _compute(self, ceiling: int) -> None:
-        now = self._computed = self._seconds()
-        self._ceiling = ceiling
-        self.answers = {model: sizes.answer_bytes(ceiling, now) for model, sizes in self._models.items()}
-        self.ahead = {model: sizes.ahead_bytes(now) for model, sizes in self._models.items()}
+    def _keep_fresh(self, now: float) -> None:
+        if now - self._computed > FRESH_S:
+            self._computed = now
+            answers = {model: sizes.answer_bytes(now) for model, sizes in self._models.items()}
+            self.answers = {model: size for model, size in answers.items() if size is not None}
+            ahead = {model: sizes.ahead_bytes(now) for model, sizes in self._models.items()}
+            self.ahead = {model: size for model, size in ahead.items() if size != AHEAD}
 
     def _of(self, model: str) -> BufferSizes:
         sizes = self._models.get(model)
