@@ -527,6 +527,8 @@ class Run:
     def check(self, now: float) -> None:
         """From the wheel, by way of the client's connection, or directly once the client is gone."""
         attempt, timeouts = self._attempt, self.settings.timeouts
+        if attempt is not None and attempt.kept is not None and self._exchanges.memory.pressure >= Pressure.KEPT:
+            attempt.kept.drop()  # it cannot be healed any more
         if self._total_s and now - self.exchange.stamps.accepted > self._total_s:
             self._expire(UpstreamTimeout(f"the answer was not whole within {self._total_s:g} s"))
         elif attempt is None:

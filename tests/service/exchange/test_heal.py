@@ -7,6 +7,7 @@ from typing import Any
 
 from twisted.trial.unittest import SynchronousTestCase
 
+from aibrix_twisted.domain.memory import Pressure
 from aibrix_twisted.domain.settings import HealSettings, ModelSettings, Settings, Timeouts
 from tests.fakes import STREAM_HEAD, answer, chunk
 from tests.service.exchange.healed import CHAT, COMPLETION, DONE, USAGE, Engine, Healed
@@ -314,6 +315,21 @@ class EndsTests(SynchronousTestCase):
         healed = Healed(CHAT, settings=mode("auto", max_bytes=100))
         first = healed.next()
         first.say(*first.events[:3], head=True)
+        first.wire.lose()
+        self.assertEqual(healed.exchange.heal_reason, "the stream had more than may be kept of it")
+        healed.check(self)
+
+    def test_memory_is_short(self) -> None:
+        """What is kept goes before requests are refused; such a stream is passed on to its end, but is not healed."""
+        healed = Healed(CHAT)
+        first = healed.next()
+        first.say(*first.events[:3], head=True)
+        memory = healed.bench.exchanges.memory
+        memory.share().set(0, 0, 0, 1 << 50)
+        self.assertIs(memory.pressure, Pressure.FULL)
+        healed.bench.advance(1.0)
+        self.assertEqual(memory.by_kind["kept"], 0)
+        first.say(first.events[3])
         first.wire.lose()
         self.assertEqual(healed.exchange.heal_reason, "the stream had more than may be kept of it")
         healed.check(self)
