@@ -32,7 +32,8 @@ class SiteTests(SynchronousTestCase):
             self.assertIn(part, said.body)
             headless = self.listener.ask(b"HEAD", path)
             self.assertEqual((headless.status, headless.body), (200, b""))
-            self.assertEqual(headless.headers[b"content-length"], said.headers[b"content-length"])
+            if path != b"/metrics":  # the process's own figures change from one look to the next
+                self.assertEqual(headless.headers[b"content-length"], said.headers[b"content-length"])
 
     def test_not_ready(self) -> None:
         """503 with the reason."""
