@@ -38,6 +38,9 @@ _READ: Final = frozenset(
     }
 )
 
+#: Those without which a request asks for nothing special.
+_MORE: Final = _READ - {"max_tokens", "model", "stream"}
+
 #: The same as they are mostly spelled, wherever in a document, text included: one search, for it may be long.
 _NAMES: Final = re.compile(rb'"(%b)"[ \t\r\n]*+:' % "|".join(sorted(_READ)).encode())
 
@@ -94,13 +97,16 @@ def peek(route: Route, content_type: bytes | None, body: bytes) -> Asked:
         _check_kind(content_type)
     document = _decoded(body)
     asked = Asked(route, _model(route, document.get("model")), _stream(document.get("stream")))
+    if _MORE.isdisjoint(document):  # the usual case, in one look
+        asked.stateful = route.dialect is Dialect.RESPONSES
+        asked.max_tokens = _limit(document.get("max_tokens"))
+        return asked
     user = document.get("user")
     if isinstance(user, str):
         asked.user = user
     for name in ("max_completion_tokens", "max_tokens", "max_output_tokens"):
-        limit = document.get(name)
-        if isinstance(limit, int) and not isinstance(limit, bool):
-            asked.max_tokens = limit
+        asked.max_tokens = _limit(document.get(name))
+        if asked.max_tokens is not None:
             break
     asked.choices = _choices(document)
     options = document.get("stream_options")
@@ -186,6 +192,10 @@ def _stream(stream: Any) -> bool:
     if stream is None or isinstance(stream, bool):
         return bool(stream)
     raise BadRequest(f"'stream' is {_shown(stream)}: expected true or false", param="stream")
+
+
+def _limit(said: Any) -> int | None:
+    return said if type(said) is int else None  # not true, nor false, which are numbers too
 
 
 def _choices(document: dict[str, Any]) -> int:

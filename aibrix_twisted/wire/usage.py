@@ -8,6 +8,10 @@ from typing import Any, Final, NamedTuple
 _ELSEWHERE: Final = (("response", "usage"), ("message", "usage"), ("meta", "tokens"), ("meta", "billed_units"))
 
 
+#: What a plain answer says, and no more.
+_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+
+
 class Usage(NamedTuple):
     """Tokens; C{None} for what was not said.
 
@@ -50,6 +54,10 @@ def merged(earlier: Usage | None, later: Usage | None) -> Usage | None:
 
 
 def _read(said: dict[str, Any]) -> Usage | None:
+    if said.keys() == _PLAIN:  # the usual case
+        given, made = said["prompt_tokens"], said["completion_tokens"]
+        if type(given) is int and type(made) is int and given >= 0 and made >= 0:
+            return Usage(given, made)
     given = _count(said, "prompt_tokens", "input_tokens")
     made = _count(said, "completion_tokens", "output_tokens")
     if given is None and made is None:
