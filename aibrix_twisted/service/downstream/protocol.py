@@ -209,9 +209,10 @@ class DownstreamConnection(Protocol):
         self._flow.over()
         if self._over:
             return
-        if self._unread:
+        last = not keep or self._exchanges.draining
+        if self._unread or (last and self._parser.pending_bytes):  # it may be sending still
             self._linger()
-        elif not keep or self._exchanges.draining:
+        elif last:
             self._close()
         else:
             self._since = self._wheel.now

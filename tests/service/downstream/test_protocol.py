@@ -60,6 +60,20 @@ class AnswerTests(SynchronousTestCase):
         self.assertLess(out.index(b"second"), out.index(b"status"))
         self.assertFalse(wire.closing)
 
+    def test_what_is_pipelined_after_the_last_request(self) -> None:
+        """Is thrown away for a moment before the connection is closed: a close with bytes unread is a reset, which would
+        take the last answer from the client (RFC 9112 §9.6)."""
+        bench = Bench()
+        client, wire = bench.client()
+        last = b"GET /healthz HTTP/1.1\r\nhost: gw\r\nconnection: close\r\n\r\n"
+        client.dataReceived(last + b"GET /readyz HTTP/1.1\r\nhost: gw\r\n\r\n")
+        self.assertEqual((wire.half_closed, wire.closing, wire.aborted), (True, False, False))
+        self.assertEqual(wire.take().count(b"HTTP/1.1 200"), 1)
+        client.dataReceived(b"GET /readyz HTTP/1.1\r\nhost: gw\r\n\r\n")
+        self.assertEqual(wire.take(), b"")
+        bench.advance(3.0)
+        self.assertTrue(wire.aborted)
+
     def test_too_much_pipelined_is_not_read(self) -> None:
         """What waits is bounded, and reading goes on once it has been worked off."""
         bench = Bench()
