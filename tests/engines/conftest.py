@@ -9,11 +9,17 @@ from collections.abc import Iterator
 import pytest
 
 from tests.engines import processes
+from tests.engines.clients import close_all
 
 
 def pytest_sessionstart() -> None:
     """Whoever ends the tests with SIGTERM ends the engines, too: a signal's default leaves no time for that."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+
+
+def pytest_sessionfinish() -> None:
+    """Nobody asks any more."""
+    close_all()
 
 
 @pytest.fixture(scope="session")

@@ -14,15 +14,11 @@ import openai
 import pytest
 
 from tests.engines import home, processes
+from tests.engines.clients import client_of
 from tests.engines.conftest import Stand
 from tests.engines.load import until
 from tests.engines.processes import facts
 from tests.engines.test_sdk import MESSAGES
-
-
-def client_of(gateway: processes.Running) -> openai.OpenAI:
-    """A client that does not retry."""
-    return openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0, timeout=200)
 
 
 def test_llama_server_killed_while_it_streams() -> None:
@@ -30,7 +26,7 @@ def test_llama_server_killed_while_it_streams() -> None:
     engine = processes.llama_server()
     gateway = processes.gateway(f"doomed={engine.url}")
     try:
-        chunks: Any = client_of(gateway).chat.completions.create(
+        chunks: Any = client_of(gateway.url, 200).chat.completions.create(
             model="tiny", messages=MESSAGES, max_tokens=2000, stream=True
         )
         with pytest.raises(openai.APIError) as error:
@@ -49,7 +45,7 @@ def test_llama_server_killed_before_it_answered() -> None:
     gateway = processes.gateway(f"doomed={engine.url}")
     try:
         with ThreadPoolExecutor(1) as pool:
-            create = client_of(gateway).chat.completions.create
+            create = client_of(gateway.url, 200).chat.completions.create
             answer = pool.submit(create, model="tiny", messages=MESSAGES, max_tokens=1900)
             while not facts(gateway)["doomed"]["in_flight"]:
                 assert not answer.done()
@@ -70,7 +66,7 @@ def test_another_replica_takes_over() -> None:
     engines = [processes.llama_server(), processes.llama_server()]
     gateway = processes.gateway(*(f"l{number}={engine.url}" for number, engine in enumerate(engines)))
     try:
-        client = client_of(gateway)
+        client = client_of(gateway.url, 200)
         os.killpg(engines[0].process.pid, signal.SIGKILL)
         for _ in range(20):
             assert client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=2).choices
@@ -108,7 +104,7 @@ def test_vllms_engine_process_killed() -> None:
     vllm = processes.vllm()
     stand = Stand("vllm", vllm)
     try:
-        client = openai.OpenAI(base_url=f"{stand.url}/v1", api_key="none", max_retries=0, timeout=60)
+        client = client_of(stand.url)
         chunks: Any = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=1900, stream=True)
         with pytest.raises(openai.APIError):
             for number, _ in enumerate(chunks):

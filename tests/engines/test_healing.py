@@ -15,10 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import pairwise
 from typing import Any
 
-import openai
 import pytest
 
 from tests.engines import home, processes
+from tests.engines.clients import client_of
 
 TOKENS = 40
 CHAT: dict[str, Any] = {"messages": [{"role": "user", "content": "tell me of harbors"}]}
@@ -129,7 +129,7 @@ def test_the_sdk_sees_nothing(exact: Cut, vllm: processes.Running) -> None:
         seen = []
         exact.shears.after = after
         for url in (vllm.url, exact.gateway.url):
-            client = openai.OpenAI(base_url=f"{url}/v1", api_key="none", max_retries=0, timeout=60)
+            client = client_of(url)
             chunks = list(client.chat.completions.create(**ASKED, **CHAT))
             text = "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices)
             finish = [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1]
@@ -199,7 +199,8 @@ def test_vllm_killed() -> None:
         engines = list(pool.map(lambda _: processes.vllm(*more), range(2)))
     gateway = processes.gateway(*(f"v{number}={engine.url}" for number, engine in enumerate(engines)))
     asked = {**CHAT, "max_tokens": 300}
-    whole = told(stream(engines[0].url, asked))
+    long = {**CHAT, "max_tokens": 1500}  # so that it is not over before it is killed
+    whole = told(stream(engines[0].url, long))
     begun = time.monotonic()
     first = stream(engines[1].url, {**COMPLETION, "prompt": "word " * 60, "max_tokens": 2})[0]
     ttft_s = first["at"] - begun
@@ -223,7 +224,7 @@ def test_vllm_killed() -> None:
             os.killpg(engines[dead[-1]].process.pid, signal.SIGKILL)
 
         for kill, after in ((kill_engine, 12), (kill_all, 30)):
-            events = stream(gateway.url, asked, {after: kill})
+            events = stream(gateway.url, long, {after: kill})
             assert told(events) == whole, (kill.__name__, told(events)[0][:50])
             gaps = [two["at"] - one["at"] for one, two in pairwise(events[:-1])]
             print(f"{kill.__name__}: resumed within {max(gaps):.2f} s; time to first token {ttft_s:.2f} s")

@@ -13,6 +13,7 @@ import openai
 import pytest
 
 from tests.engines import home, processes
+from tests.engines.clients import client_of
 from tests.engines.conftest import Stand
 
 MESSAGES: Any = [{"role": "user", "content": "say something long about copper rivers"}]
@@ -20,7 +21,7 @@ MESSAGES: Any = [{"role": "user", "content": "say something long about copper ri
 
 def sdk(stand: Stand) -> openai.OpenAI:
     """A client that does not retry, so that every failure is seen."""
-    return openai.OpenAI(base_url=f"{stand.url}/v1", api_key="none", max_retries=0, timeout=60)
+    return client_of(stand.url)
 
 
 def test_models(stand: Stand) -> None:
@@ -195,7 +196,7 @@ def test_embeddings() -> None:
     engine = processes.llama_server("--embeddings", "--pooling", "mean")
     gateway = processes.gateway(f"embedder={engine.url}")
     try:
-        client = openai.OpenAI(base_url=f"{gateway.url}/v1", api_key="none", max_retries=0)
+        client = client_of(gateway.url)
         answer = client.embeddings.create(model="tiny", input=["copper river", "lantern"])
         assert len(answer.data) == 2 and len(answer.data[0].embedding) == 64
         assert answer.usage.prompt_tokens > 0
