@@ -274,11 +274,13 @@ class Shears:
 
     @ivar after: events that are passed before the connection is closed; 0: none is cut.
     @ivar cuts: how often that was.
+    @ivar short: streams that were to be cut, and had fewer events.
     """
 
     def __init__(self) -> None:
         self.after = 0
         self.cuts = 0
+        self.short = 0
 
 
 class Cutter:
@@ -332,6 +334,8 @@ class Cutter:
                         client.sendall(b"\n\n".join(pieces[:left]) + b"\n\n")
                         break
                     left -= len(pieces) - 1
+                    if b"data: [DONE]" in data:
+                        left, shears.short = 0, shears.short + 1
                 client.sendall(data)
         except OSError:
             pass

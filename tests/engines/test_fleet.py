@@ -95,12 +95,13 @@ def test_the_only_vllm_is_restarted(pair: Replicas) -> None:
             load.more(12)
             pair.running[0].stop()
             until(lambda: not up(gateway))
-            count = len(load.seen)
+            count, away = len(load.seen), time.monotonic()
             pair.running[0] = processes.vllm(port=pair.running[0].port)
+            away_s = time.monotonic() - away
             waited = load.seen[count:]
             assert load.more(12)
         assert load.failed == []
-        assert max(seen.seconds for seen in load.seen) > 5, "they waited"
+        assert max(seen.seconds for seen in load.seen) > away_s / 2, "they waited"
         print(f"\n{len(load.seen)} requests, {len(waited)} while it came up; {max(s.seconds for s in load.seen):.1f} s")
     finally:
         assert gateway.stop() == 0
