@@ -44,7 +44,7 @@ mutants: $(READY)
 
 e2e: $(READY)
 	$(BIN)/python -m pytest -q -o addopts="--strict-markers --reactor=default" tests/e2e
-	$(BIN)/python -m pytest -q tests/packaging
+	$(BIN)/python -m pytest -q tests/packaging tests/ops
 
 lint: $(READY)
 	$(BIN)/ruff check .

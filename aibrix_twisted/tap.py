@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import faulthandler
+import os
 import sys
+import time
 from typing import Any, NoReturn
 
 from twisted.application.service import IService
@@ -68,7 +71,9 @@ def makeService(options: Options) -> IService:
     from aibrix_twisted.service.gateway import Gateway
     from aibrix_twisted.service.process.descriptors import raise_descriptor_limit
     from aibrix_twisted.service.process.heap import settle_heap
-    from aibrix_twisted.service.process.signals import handle_signals
+    from aibrix_twisted.service.process.inherited import take_inheritance
+    from aibrix_twisted.service.process.life import Life
+    from aibrix_twisted.service.process.sockets import Sockets
     from aibrix_twisted.service.process.watchdog import Watchdog
 
     source = Source(options["config"], options.flags())
@@ -80,7 +85,12 @@ def makeService(options: Options) -> IService:
         raise SystemExit(2) from None
     raise_descriptor_limit()
     pair = DemoPair(reactor) if options["demo"] else None
-    gateway = Gateway(reactor, settings, source, pair.replicas() if pair is not None else ())
+    sockets = Sockets(reactor, take_inheritance(os.environ))
+    try:
+        gateway = Gateway(reactor, settings, source, pair.replicas() if pair is not None else (), sockets)
+    except ValueError as error:  # what only a process can say of its endpoints
+        print(error, file=sys.stderr)  # noqa: T201
+        raise SystemExit(2) from None
     if pair is not None:
         pair.setServiceParent(gateway)
     reactor.callWhenRunning(settle_heap)
@@ -88,7 +98,8 @@ def makeService(options: Options) -> IService:
     gateway.wheel.join(watchdog)
     reactor.callWhenRunning(watchdog.start)
     reactor.addSystemEventTrigger("after", "shutdown", watchdog.stop)
-    handle_signals(reactor, stop=gateway.drain_and_stop, reload=gateway.reload)
+    faulthandler.enable()  # SIGABRT, by which systemd ends what hangs, says where
+    Life(reactor, gateway, sockets, os.environ, time.monotonic_ns).begin()
     return gateway
 
 

@@ -11,6 +11,7 @@ from aibrix_twisted import __version__
 from aibrix_twisted.ctl.check import check
 from aibrix_twisted.ctl.desk import Desk
 from aibrix_twisted.ctl.explain import explain
+from aibrix_twisted.ctl.install import install
 from aibrix_twisted.ctl.logs import UNIT, logs
 from aibrix_twisted.ctl.models import models
 from aibrix_twisted.ctl.reload import reload
@@ -75,6 +76,7 @@ def parse(arguments: Sequence[str], environment: Mapping[str, str]) -> Namespace
     _add_top(command("top", top, "watch the gateway at work; q quits"))
     _add_logs(command("logs", logs, "show lines of the access log"))
     _add_simulate(command("simulate", simulate, "replay a trace with policies, in virtual time; asks no gateway"))
+    _add_install(command("install", install, "make the gateway a service of systemd; asks no gateway"))
     command("reload", reload, "have the gateway read its configuration again")
     return parser.parse_args(arguments)
 
@@ -148,6 +150,11 @@ def _add_simulate(parser: ArgumentParser) -> None:
     parser.add_argument("--prefill", metavar="T", type=_factor, default=10_000.0, help="tokens a second; default 10000")
     parser.add_argument("--seed", metavar="N", type=int, default=1, help="of the lot; default 1")
     parser.add_argument("--plot", metavar="FILE", default="", help="times to first tokens, as .svg, .png or .pdf")
+
+
+def _add_install(parser: ArgumentParser) -> None:
+    parser.add_argument("--socket", action="store_true", help="with a socket that systemd opens and keeps")
+    parser.add_argument("--root", metavar="DIR", default="/", help="below this folder; default /")
 
 
 def _count(text: str) -> int:

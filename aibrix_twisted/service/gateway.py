@@ -8,7 +8,7 @@ import secrets
 import time
 from typing import Any, Final
 
-from twisted.application.service import MultiService
+from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listener
 from twisted.internet.defer import Deferred
 from twisted.internet.protocol import Factory
@@ -35,6 +35,7 @@ from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.process.detached import in_detached_thread
 from aibrix_twisted.service.process.memory import resident_bytes
+from aibrix_twisted.service.process.sockets import Sockets
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
@@ -71,13 +72,20 @@ class Gateway(MultiService):
     """The service that C{twistd} runs."""
 
     def __init__(
-        self, reactor: Any, settings: Settings, source: Source, extra: tuple[ReplicaSettings, ...] = ()
+        self,
+        reactor: Any,
+        settings: Settings,
+        source: Source,
+        extra: tuple[ReplicaSettings, ...] = (),
+        sockets: Sockets | None = None,
     ) -> None:
         """
         @param source: where C{reload} reads the settings anew.
         @param extra: replicas that no configuration names: the built-in demo engines.
+        @param sockets: what is listened on, where it is to outlive the process; C{None}: the reactor opens it.
         """
         super().__init__()
+        self._sockets = sockets
         self._reactor = reactor
         self._source = source
         self._extra = extra
@@ -125,10 +133,15 @@ class Gateway(MultiService):
         self._admin_token = _token_of(settings)
         self._listeners = MultiService()
         for endpoint in settings.listen:
-            listener(endpoint, ClientFactory(self.exchanges), reactor=reactor).setServiceParent(self._listeners)
+            self._listener(endpoint, ClientFactory(self.exchanges)).setServiceParent(self._listeners)
         self._listeners.setServiceParent(self)
         if settings.admin != "none":
-            listener(settings.admin, admin_site(self), reactor=reactor).setServiceParent(self)
+            self._listener(settings.admin, admin_site(self)).setServiceParent(self)
+
+    def _listener(self, endpoint: str, factory: Any) -> Service:
+        if self._sockets is not None:
+            return self._sockets.service(endpoint, factory)
+        return listener(endpoint, factory, reactor=self._reactor)
 
     # -- what the admin pages read ---------------------------------------------------------------------------
 
@@ -212,6 +225,13 @@ class Gateway(MultiService):
         """Whether requests can be served, and why not."""
         return self.exchanges.readiness()
 
+    def status(self) -> str:
+        """What it does, in one line, for people who ask the service manager."""
+        replicas = self.fleet.replicas
+        up = sum(replica.up for replica in replicas)
+        doing = "draining" if self.draining else "serving"
+        return f"{doing}: {self.exchanges.under_way} in flight, {up} of {len(replicas)} replicas up"
+
     # -- life ------------------------------------------------------------------------------------------------
 
     def startService(self) -> None:
@@ -252,13 +272,18 @@ class Gateway(MultiService):
         self.wheel.stop()  # last: whoever watches the reactor hears it turn
         await stopped
 
-    def reload(self) -> None:
-        """Re-read the settings and take them, or keep those there are and say why."""
+    def reload(self) -> str:
+        """Re-read the settings and take them, or keep those there are and say why.
+
+        @return: the first of the reasons; C{""}: they were taken.
+        """
         try:
             self._reload()
         except ConfigError as error:
             for problem in error.problems:
                 _log.error("not reloaded: {problem}", problem=problem)
+            return f"not reloaded: {error.problems[0]}"
+        return ""
 
     def reload_for_api(self) -> dict[str, Any]:
         """The same, told to whoever asked.
@@ -311,7 +336,7 @@ class Gateway(MultiService):
         exchanges, patience = self.exchanges, self.settings.timeouts.drain
         _log.info("draining: {count} exchanges under way, {s:g} s at most", count=exchanges.under_way, s=patience)
         exchanges.draining = True
-        await self._listeners.stopService()
+        await self._stop_listening()
         for connection in tuple(exchanges.live):
             connection.drain()
         if not await self._until_idle(patience):
@@ -322,6 +347,14 @@ class Gateway(MultiService):
                 run.expire("the gateway is stopping")
             await self._until_idle(FAREWELL_S)
         _log.info("drained")
+
+    async def _stop_listening(self) -> None:
+        """New connections are refused, or wait for the next process where somebody keeps the sockets for it."""
+        if self._sockets is not None:
+            self._sockets.take_waiting()
+        await self._listeners.stopService()
+        if self._sockets is not None:
+            self._sockets.close()
 
     async def _until_idle(self, patience_s: float) -> bool:
         deadline = self._reactor.seconds() + patience_s

@@ -15,6 +15,7 @@ from tests.house.tree import PACKAGE, calls, imports, modules, name_of, tree
 #: Who opens files besides service/config, and why.
 _OPENERS = {
     Path(PACKAGE, "service", "telemetry", "log_file.py"): "writes the access log",
+    Path(PACKAGE, "ctl", "install.py"): "puts the units that it brings in place",
     Path(PACKAGE, "ctl", "log_lines.py"): "reads the access log",
     Path(PACKAGE, "service", "discovery", "registry.py"): "keeps what was added over a restart",
     Path(PACKAGE, "service", "process", "memory.py"): "asks the system how much memory there is",
@@ -24,6 +25,7 @@ _OPENERS = {
 #: Who reads the environment, and why.
 _ENVIRONMENT = {
     Path(PACKAGE, "ctl", "main.py"): "an operator's shell says where the gateway is",
+    Path(PACKAGE, "tap.py"): "a service manager says who it is, and a process before it which sockets there are",
 }
 
 

@@ -13,13 +13,14 @@ _CLOCKS = {
     Path(PACKAGE, "ctl", "main.py"): "hands a clock to the command that waits, which has no reactor",
     Path(PACKAGE, "service", "gateway.py"): "hands the wall clock to the access log",
     Path(PACKAGE, "service", "reactor.py"): "a reactor is a clock",
+    Path(PACKAGE, "tap.py"): "hands the service manager's clock to whoever speaks to it",
 }
 
 #: What tells the time when it is called.
 _TELLS = frozenset({"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns"})
 
 #: Tests that watch other processes, which no clock of ours moves.
-_OTHER_PROCESSES = (Path("tests", "engines"), Path("tests", "packaging"))
+_OTHER_PROCESSES = (Path("tests", "engines"), Path("tests", "ops"), Path("tests", "packaging"))
 
 
 class TimeTests(SynchronousTestCase):

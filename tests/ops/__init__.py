@@ -1,0 +1,1 @@
+"""The daemon as processes: under a service manager, with a successor, as several workers."""
