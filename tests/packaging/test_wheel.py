@@ -98,6 +98,8 @@ def test_the_wheel_has_our_files_only(wheel: Path) -> None:
     plugins = {name for name in names if name.startswith("twisted/")}
     assert plugins == {f"twisted/plugins/{path.name}" for path in ROOT.glob("twisted/plugins/*.py")}
     assert "aibrix_twisted/py.typed" in names
+    units = {path.name for path in ROOT.glob("aibrix_twisted/ctl/units/*")}
+    assert {name.rpartition("/")[2] for name in names if name.startswith("aibrix_twisted/ctl/units/")} == units
     expected = {str(path.relative_to(ROOT)) for path in ROOT.glob("aibrix_twisted/**/*.py")}
     assert {name for name in names if name.startswith("aibrix_twisted/") and name.endswith(".py")} == expected
     assert {name.split("/")[0].partition("-")[0] for name in names} == {"aibrix_twisted", "twisted"}
