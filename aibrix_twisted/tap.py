@@ -6,7 +6,8 @@ import faulthandler
 import os
 import sys
 import time
-from typing import Any, NoReturn
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.application.service import IService
 from twisted.python.usage import Options as UsageOptions
@@ -14,6 +15,9 @@ from twisted.python.usage import UsageError
 
 from aibrix_twisted import __version__
 from aibrix_twisted.service.config.load import ConfigError, Source
+
+if TYPE_CHECKING:
+    from aibrix_twisted.service.process.predecessor import Predecessor
 
 
 class Options(UsageOptions):
@@ -73,24 +77,24 @@ def makeService(options: Options) -> IService:
     from aibrix_twisted.service.process.heap import settle_heap
     from aibrix_twisted.service.process.inherited import take_inheritance
     from aibrix_twisted.service.process.life import Life
+    from aibrix_twisted.service.process.predecessor import Predecessor, predecessor_end
     from aibrix_twisted.service.process.sockets import Sockets
     from aibrix_twisted.service.process.watchdog import Watchdog
 
     source = Source(options["config"], options.flags())
+    end = predecessor_end(os.environ)
+    predecessor = None if end is None else Predecessor(reactor, end)
     try:
         settings = source.load()
     except ConfigError as error:
-        for problem in error.problems:
-            print(problem, file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+        _give_up(error.problems, predecessor)
     raise_descriptor_limit()
     pair = DemoPair(reactor) if options["demo"] else None
     sockets = Sockets(reactor, take_inheritance(os.environ))
     try:
         gateway = Gateway(reactor, settings, source, pair.replicas() if pair is not None else (), sockets)
     except ValueError as error:  # what only a process can say of its endpoints
-        print(error, file=sys.stderr)  # noqa: T201
-        raise SystemExit(2) from None
+        _give_up([str(error)], predecessor)
     if pair is not None:
         pair.setServiceParent(gateway)
     reactor.callWhenRunning(settle_heap)
@@ -99,8 +103,17 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(watchdog.start)
     reactor.addSystemEventTrigger("after", "shutdown", watchdog.stop)
     faulthandler.enable()  # SIGABRT, by which systemd ends what hangs, says where
-    Life(reactor, gateway, sockets, os.environ, time.monotonic_ns).begin()
+    Life(reactor, gateway, sockets, os.environ, time.monotonic_ns, predecessor).begin()
     return gateway
+
+
+def _give_up(problems: Sequence[str], predecessor: Predecessor | None) -> NoReturn:
+    """There are settings that cannot be used."""
+    for problem in problems:
+        print(problem, file=sys.stderr)  # noqa: T201
+    if predecessor is not None:
+        predecessor.refuse(problems)
+    raise SystemExit(2) from None
 
 
 def _choose_reactor() -> None:

@@ -149,6 +149,8 @@ class Timeouts:
     @ivar client_stall: a client that takes nothing of its answer.
     @ivar keepalive: an idle client.
     @ivar drain: on SIGTERM, for what is under way.
+    @ivar unready: of that time, for so long new connections are still taken while C{/readyz} says 503: for load
+        balancers that ask it.
     """
 
     connect: Seconds = 5.0
@@ -160,6 +162,7 @@ class Timeouts:
     client_stall: Seconds = 60.0
     keepalive: Seconds = 75.0
     drain: SecondsOrNone = 120.0
+    unready: SecondsOrNone = 0.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,15 +6,15 @@ import dataclasses
 import random
 import secrets
 import time
-from typing import Any, Final
+from typing import Any
 
 from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listener
-from twisted.internet.defer import Deferred
+from twisted.internet.defer import Deferred, maybeDeferred
 from twisted.internet.protocol import Factory
-from twisted.internet.task import deferLater
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
+from twisted.protocols.policies import WrappingFactory
 
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
@@ -34,6 +34,7 @@ from aibrix_twisted.service.exchange.prefix_state import keep_state, restore_sta
 from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.process.detached import in_detached_thread
+from aibrix_twisted.service.process.drain import Drain
 from aibrix_twisted.service.process.memory import resident_bytes
 from aibrix_twisted.service.process.sockets import Sockets
 from aibrix_twisted.service.telemetry.access_log import AccessLog
@@ -47,12 +48,6 @@ from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 
 _log = Logger()
-
-#: How often a draining gateway looks whether it is done.
-DRAIN_LOOK_S: Final = 0.05
-
-#: For clients to take the error that ends what drained for too long.
-FAREWELL_S: Final = 1.0
 
 
 class ClientFactory(Factory):
@@ -89,8 +84,8 @@ class Gateway(MultiService):
         self._reactor = reactor
         self._source = source
         self._extra = extra
-        self._stopping: Deferred[None] | None = None
         self._halted = False
+        self._handed_over = False
         self.settings = settings
         self.metrics = Metrics()
         self.metrics.configure(genai=settings.metrics.genai)
@@ -135,8 +130,12 @@ class Gateway(MultiService):
         for endpoint in settings.listen:
             self._listener(endpoint, ClientFactory(self.exchanges)).setServiceParent(self._listeners)
         self._listeners.setServiceParent(self)
+        self._admin_clients, self._admin_listener = WrappingFactory(admin_site(self)), MultiService()
+        self._admin_clients.noisy = False
         if settings.admin != "none":
-            self._listener(settings.admin, admin_site(self)).setServiceParent(self)
+            self._listener(settings.admin, self._admin_clients).setServiceParent(self._admin_listener)
+        self._admin_listener.setServiceParent(self)
+        self.drain = Drain(reactor, self.exchanges, self._stop_listening, self._halt)
 
     def _listener(self, endpoint: str, factory: Any) -> Service:
         if self._sockets is not None:
@@ -229,8 +228,8 @@ class Gateway(MultiService):
         """What it does, in one line, for people who ask the service manager."""
         replicas = self.fleet.replicas
         up = sum(replica.up for replica in replicas)
-        doing = "draining" if self.draining else "serving"
-        return f"{doing}: {self.exchanges.under_way} in flight, {up} of {len(replicas)} replicas up"
+        line = f"{self.exchanges.under_way} in flight, {up} of {len(replicas)} replicas up"
+        return f"draining: {line}, {max(0.0, self.drain.left_s):.0f} s left" if self.draining else f"serving: {line}"
 
     # -- life ------------------------------------------------------------------------------------------------
 
@@ -257,7 +256,8 @@ class Gateway(MultiService):
 
     async def _stop(self) -> None:
         stopped = super().stopService()
-        keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
+        if not self._handed_over:  # else it is its successor's
+            keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
         self._auditor.stop()
         self._discovery.stop()
         self.recent.stop()
@@ -318,13 +318,27 @@ class Gateway(MultiService):
         _log.info("reloaded: {replicas} replicas", replicas=len(self.exchanges.fleet.replicas))
 
     def drain_and_stop(self) -> None:
-        """Take no new work, finish what is under way, and end the process.  Asked a second time: end it now."""
-        if self._stopping is not None:
-            self._halt()
-            return
-        self._stopping = Deferred.fromCoroutine(self._drain())
-        log_failure_of(self._stopping, "draining")
-        log_failure_of(self._stopping.addBoth(lambda _: self._halt()), "stopping")
+        """Take no new clients, finish what is under way, and end the process.  Asked a second time: end it now."""
+        timeouts = self.settings.timeouts
+        self.drain.within(timeouts.drain, timeouts.unready)
+
+    def keep_for_successor(self) -> None:
+        """Write down what a process that is about to take over should know."""
+        keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
+
+    def hand_over(self) -> None:
+        """Another process serves: finish what is under way, however long it takes, and end this one."""
+        self._handed_over = True
+        log_failure_of(self._stop_admin(), "closing the admin listener")
+        self.drain.without_bound()
+
+    def _stop_admin(self) -> Deferred[Any]:
+        """What it had to say is said by another process: whoever reads on is to ask there."""
+        self.feed.stop()
+        for client in tuple(self._admin_clients.protocols):
+            client.loseConnection()
+        stopped: Deferred[Any] = maybeDeferred(self._admin_listener.stopService)
+        return stopped
 
     def _halt(self) -> None:
         """End the process: once, for a reactor that stops cannot be stopped."""
@@ -332,37 +346,16 @@ class Gateway(MultiService):
             self._halted = True
             self._reactor.stop()
 
-    async def _drain(self) -> None:
-        exchanges, patience = self.exchanges, self.settings.timeouts.drain
-        _log.info("draining: {count} exchanges under way, {s:g} s at most", count=exchanges.under_way, s=patience)
-        exchanges.draining = True
-        await self._stop_listening()
-        for connection in tuple(exchanges.live):
-            connection.drain()
-        if not await self._until_idle(patience):
-            _log.warn("{count} exchanges are cut short", count=exchanges.under_way)
-            for connection in tuple(exchanges.live):
-                connection.expire("the gateway is stopping")
-            for run in tuple(exchanges.orphans):
-                run.expire("the gateway is stopping")
-            await self._until_idle(FAREWELL_S)
-        _log.info("drained")
-
     async def _stop_listening(self) -> None:
         """New connections are refused, or wait for the next process where somebody keeps the sockets for it."""
-        if self._sockets is not None:
-            self._sockets.take_waiting()
+        sockets = self._sockets
+        if sockets is not None and not self._handed_over:
+            sockets.take_waiting()
+        if sockets is not None and self._handed_over:
+            sockets.hand_on()
         await self._listeners.stopService()
-        if self._sockets is not None:
-            self._sockets.close()
-
-    async def _until_idle(self, patience_s: float) -> bool:
-        deadline = self._reactor.seconds() + patience_s
-        while self.exchanges.under_way or self.exchanges.live:
-            if self._reactor.seconds() >= deadline:
-                return not self.exchanges.under_way
-            await deferLater(self._reactor, DRAIN_LOOK_S)
-        return True
+        if sockets is not None:
+            sockets.close()
 
     @property
     def waiting(self) -> dict[str, int]:

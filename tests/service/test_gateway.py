@@ -23,7 +23,9 @@ from aibrix_twisted.domain.settings import (
 )
 from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.config.load import ConfigError
-from aibrix_twisted.service.gateway import FAREWELL_S, Gateway
+from aibrix_twisted.service.downstream.protocol import DRAINING_IDLE_S
+from aibrix_twisted.service.gateway import Gateway
+from aibrix_twisted.service.process.drain import FAREWELL_S
 from tests.fakes import Wire, answer, post
 
 DRAIN_S = 5.0
@@ -319,22 +321,53 @@ class LifeTests(SynchronousTestCase):
 class DrainTests(GatewayTestCase):
     """On SIGTERM."""
 
-    def test_refuses_before_it_stops_listening(self) -> None:
-        """A client that still comes while the port closes is told so; idle ones are closed once it has."""
+    def test_is_not_ready_before_it_stops_listening(self) -> None:
+        """A client that still comes while the port closes is served; idle ones are closed once it has."""
         idle = self.client()
         self.gateway.drain_and_stop()
         self.assertTrue(self.gateway.exchanges.draining)
         self.assertFalse(self.gateway.readiness()[0])
         self.assertEqual(len(self.reactor.closing), 1)
         late = self.client(post())
-        self.assertIn(b"gateway_draining", late.take())
-        self.assertFalse(idle.closing)
         self.reactor.closing[0].callback(None)
+        self.assertFalse(idle.closing)
+        self.advance(DRAINING_IDLE_S + 0.6)
         self.assertTrue(idle.closing)
         idle.lose()
+        self.advance(0.1)
         self.assertEqual(self.reactor.stops, 0, "a client is there yet")
         late.lose()
         self.advance(0.1)
+        self.assertEqual(self.reactor.stops, 1)
+
+    def test_a_load_balancer_is_told_first(self) -> None:
+        """With C{unready} the port closes later; its time is of the drain's."""
+        self.source.next = dataclasses.replace(SETTINGS, timeouts=Timeouts(drain=DRAIN_S, unready=2.0))
+        self.gateway.reload()
+        busy = self.client(post())
+        self.gateway.drain_and_stop()
+        self.advance(1.9)
+        self.assertEqual((self.gateway.readiness()[0], self.reactor.closing), (False, []))
+        self.advance(0.2)
+        self.reactor.closing[0].callback(None)
+        self.advance(DRAIN_S - 2.3)
+        self.assertEqual(busy.take(), b"")
+        self.advance(0.4)
+        self.assertIn(b"gateway_draining", busy.take())
+
+    def test_after_a_hand_over(self) -> None:
+        """What is under way has as long as it takes; asked to stop, as long as a drain, and asked again, none."""
+        busy = self.client(post())
+        self.gateway.hand_over()
+        self.reactor.closing[0].callback(None)
+        self.advance(3 * DRAIN_S)
+        self.assertEqual((busy.take(), self.reactor.stops), (b"", 0))
+        self.gateway.drain_and_stop()
+        self.advance(DRAIN_S - 0.1)
+        self.assertEqual(busy.take(), b"")
+        self.advance(0.2)
+        self.assertIn(b"gateway_draining", busy.take())
+        self.gateway.drain_and_stop()
         self.assertEqual(self.reactor.stops, 1)
 
     def test_what_is_under_way_is_finished(self) -> None:
@@ -405,7 +438,9 @@ class DrainTests(GatewayTestCase):
         def fail() -> None:
             raise ZeroDivisionError
 
-        self.client().loseConnection = fail  # type: ignore[method-assign]
+        self.client()
+        (connection,) = self.gateway.exchanges.live
+        connection.drain = fail  # type: ignore[method-assign]
         self.gateway.drain_and_stop()
         self.reactor.closing[0].callback(None)
         self.assertEqual(self.reactor.stops, 1)

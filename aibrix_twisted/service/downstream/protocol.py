@@ -43,6 +43,9 @@ LINGER_BYTES = 1 << 20
 #: A body may come as slowly as it likes for this long.
 MIN_RATE_GRACE_S = 5.0
 
+#: Where the gateway drains, who has idled for so long is closed.
+DRAINING_IDLE_S = 1.0
+
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -164,8 +167,9 @@ class DownstreamConnection(Protocol):
         """A head came; its body may follow."""
         self._head = head
         self._since = self._wheel.now
+        keep_alive = head.keep_alive and not self._exchanges.draining
         reply = self._reply = Reply(
-            self, minor_version=head.minor_version, keep_alive=head.keep_alive, without_body=head.method == "HEAD"
+            self, minor_version=head.minor_version, keep_alive=keep_alive, without_body=head.method == "HEAD"
         )
         work = self._exchanges.open(head, reply, self.client, self._accepted)
         if isinstance(work, GatewayError):
@@ -209,10 +213,9 @@ class DownstreamConnection(Protocol):
         self._flow.over()
         if self._over:
             return
-        last = not keep or self._exchanges.draining
-        if self._unread or (last and self._parser.pending_bytes):  # it may be sending still
+        if self._unread or (not keep and self._parser.pending_bytes):  # it may be sending still
             self._linger()
-        elif last:
+        elif not keep:
             self._close()
         else:
             self._since = self._wheel.now
@@ -255,8 +258,12 @@ class DownstreamConnection(Protocol):
         elif not self._parser.idle:
             if waited > timeouts.client_header:
                 self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
-        elif waited > timeouts.keepalive + (timeouts.client_stall if self._unsent else 0.0):
+        elif waited > self._patience(timeouts.keepalive) + (timeouts.client_stall if self._unsent else 0.0):
             self._close()
+
+    def _patience(self, keepalive: float) -> float:
+        """How long it may idle: a gateway that drains waits for what may be on its way, and no longer."""
+        return min(keepalive, DRAINING_IDLE_S) if self._exchanges.draining else keepalive
 
     def _takes(self, now: float) -> None:
         """The client took some of what waits for it, however slowly: it is neither gone nor idle."""
@@ -284,11 +291,10 @@ class DownstreamConnection(Protocol):
             self._refuse(ClientTooSlow(f"the request's body came slower than {rate} bytes a second"))
 
     def drain(self) -> None:
-        """The gateway is stopping: close if nothing is under way, else after the current answer."""
-        if self._reply is not None:
+        """The gateway is stopping: close after the first answer that can say so, or once it has idled: see C{check}.
+        A client that was not told asks again, and may have done so before the close reaches it."""
+        if self._reply is not None and not self._reply.begun:
             self._reply.close_after()
-        elif self._lingered < 0:
-            self._close()
 
     def expire(self, reason: str) -> None:
         """The gateway has drained for long enough: end what is under way."""

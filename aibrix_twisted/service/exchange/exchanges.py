@@ -61,6 +61,8 @@ def _nobody_probes(replica: Replica) -> None:
 class Exchanges:
     """Opens exchanges and hears of their ends.
 
+    @ivar draining: it is not ready, and each connection is closed after its answer.
+    @ivar refusing: the time for that is up: there is no new exchange.
     @ivar waiting: exchanges that no replica can take now.
     @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
     @ivar live: the clients that are connected.
@@ -96,7 +98,7 @@ class Exchanges:
         self.pool = pool
         self.metrics = metrics
         self.late = metrics.late_events
-        self.draining = False
+        self.draining = self.refusing = False
         self.live: set[DownstreamConnection] = set()
         self.orphans: set[Run] = set()
         self.book = Book()
@@ -183,7 +185,7 @@ class Exchanges:
             return self._open_other(head, reply, client, accepted)
         if self.memory.pressure is Pressure.FULL:
             return MemoryFull("the gateway's buffers are full", headers=((b"retry-after", b"1"),))
-        if self.draining:
+        if self.refusing:
             return Draining("the gateway is stopping", headers=((b"retry-after", b"1"),))
         coding = head.fields.get(b"content-encoding")
         if coding is not None and coding.lower() != b"identity":

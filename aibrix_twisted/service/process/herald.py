@@ -82,6 +82,18 @@ class Herald:
         self._said = self._line()
         self._notifier.tell({"READY": 1, "STATUS": self._said})
 
+    def note(self, note: str) -> None:
+        """Something that stands in the status until the next reload."""
+        self._note = note
+        self.beat()
+
+    def replaced_by(self, pid: int) -> None:
+        """Another process is the service now, and speaks for itself: we say nothing more."""
+        self._notifier.tell({"MAINPID": pid})
+        if self._call.running:
+            self._call.stop()
+        self._notifier.close()
+
     def stopping(self) -> None:
         """It takes no new work, and ends when it has done what it has."""
         if not self._stopping:

@@ -43,7 +43,7 @@ class Inheritance:
 
     @ivar activated: in systemd's order.
     @ivar ours: by what they listen on, in our own spelling: descriptors of sockets that one of us opened before.
-    @ivar stored: those of them that systemd keeps.
+    @ivar stored: those of them that systemd keeps, if there is one: whoever opened them has told it to.
     """
 
     activated: tuple[Activated, ...] = ()
@@ -59,9 +59,10 @@ def take_inheritance(environ: MutableMapping[str, str]) -> Inheritance:
         for _, descriptor in pairs:
             os.set_inheritable(descriptor, False)
         activated = tuple(Activated(key.removeprefix(PASSED), at) for key, at in pairs if key.startswith(PASSED))
-        return Inheritance(activated, {key: at for key, at in pairs if not key.startswith(PASSED)})
+        ours = {key: at for key, at in pairs if not key.startswith(PASSED)}
+        return Inheritance(activated, ours, frozenset(ours))
     found: list[Activated] = []
-    ours: dict[str, int] = {}
+    ours = {}
     # Twisted reads it as it is imported, and takes it out of the environment.
     passed = _SystemdParser._sddaemon
     for name, descriptor in zip(passed._names, passed.inheritedDescriptors(), strict=True):

@@ -278,7 +278,7 @@ class DeadlineTests(SynchronousTestCase):
         """As long as it takes some; and Twisted does not close beneath a producer, so there is none."""
         bench, wire, lefts = self.slow_client()
         wire.producer.pauseProducing()
-        wire.producer.drain()
+        wire.producer.expire("the gateway is stopping")
         self.assertTrue(wire.closing)
         self.assertIs(wire.producer, None)
         for wire._tempDataLen in lefts[:5]:  # type: ignore[attr-defined]
@@ -347,26 +347,6 @@ class LimitTests(SynchronousTestCase):
         ):
             client.dataReceived(b"GET /healthz HTTP/1.1\r\nhost: a\r\n" + line + b"\r\n\r\n")
             self.assertIn(b"x-request-id: " + expected + b"\r\n", wire.take())
-
-    def test_draining(self) -> None:
-        """Idle clients are closed, those with an answer under way after it; new work is refused."""
-        bench = Bench(replicas=(replica("a"),))
-        idle, idle_wire = bench.client()
-        busy, busy_wire = bench.client()
-        other, other_wire = bench.client()
-        busy.dataReceived(post())
-        other.dataReceived(post()[:20])
-        bench.exchanges.draining = True
-        idle.drain()
-        busy.drain()
-        other.dataReceived(post()[20:])
-        self.assertEqual(statuses(other_wire.take()), [503])
-        self.assertTrue(idle_wire.closing)
-        self.assertFalse(busy_wire.closing)
-        up, _ = bench.upstream()
-        up.dataReceived(answer())
-        self.assertIn(b"connection: close", busy_wire.take())
-        self.assertTrue(busy_wire.closing)
 
     def test_expired(self) -> None:
         """What drained for too long ends with an error that its client can see."""

@@ -696,7 +696,7 @@ def all_are_busy(scene: Scene) -> None:
 
 @ends(503, "refused", None, "gateway_draining")
 def stopping_already(scene: Scene) -> None:
-    scene.bench.exchanges.draining = True
+    scene.bench.exchanges.refusing = True
     scene.ask()
 
 

@@ -54,8 +54,9 @@ class InheritanceTests(SynchronousTestCase):
         one, two = self.numbers
         self.passed(("data", one))
         self.open[0].set_inheritable(True)
+        ours = {"tcp//8080": two}
         environ = {SOCKETS: handed_down([(f"{PASSED}data", one), ("tcp//8080", two)])}
-        self.assertEqual(take_inheritance(environ), Inheritance((Activated("data", one),), {"tcp//8080": two}))
+        self.assertEqual(take_inheritance(environ), Inheritance((Activated("data", one),), ours, frozenset(ours)))
         self.assertEqual(environ, {})
         self.assertFalse(self.open[0].get_inheritable())
 

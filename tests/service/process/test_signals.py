@@ -33,18 +33,21 @@ class SignalTests(SynchronousTestCase):
         self.patch(signal, "signal", self.table.__setitem__)
         self.reactor = Later()
         self.asked: list[str] = []
-        handle_signals(self.reactor, stop=lambda: self.asked.append("stop"), reload=lambda: self.asked.append("reload"))
+        asked = {name: lambda name=name: self.asked.append(name) for name in ("stop", "reload", "hand_over")}
+        handle_signals(self.reactor, **asked)  # type: ignore[arg-type]
 
     def test_not_before_the_reactor_runs(self) -> None:
         """It installs handlers of its own as it starts; ours come after them."""
         self.assertEqual(self.table, {})
         self.reactor.when_running[0]()
-        self.assertEqual(set(self.table), {signal.SIGTERM, signal.SIGINT, signal.SIGHUP})
+        self.assertEqual(set(self.table), {signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGUSR2})
 
     def test_each_asks_for_its_own(self) -> None:
         """In the reactor's turn, not beneath the signal, which may come in the middle of anything."""
         self.reactor.when_running[0]()
-        for number, wanted in ((signal.SIGTERM, "stop"), (signal.SIGINT, "stop"), (signal.SIGHUP, "reload")):
+        for number, wanted in (
+            (signal.SIGTERM, "stop"), (signal.SIGINT, "stop"), (signal.SIGHUP, "reload"), (signal.SIGUSR2, "hand_over"),
+        ):  # fmt: skip
             self.table[number](number, None)
             self.assertEqual(self.asked, [])
             self.reactor.from_thread.pop()()
