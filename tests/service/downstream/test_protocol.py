@@ -9,7 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.settings import Limits, Settings, Timeouts
 from tests.cuts import every_cut
-from tests.fakes import Bench, Wire, answer, post, replica
+from tests.fakes import Bench, Wire, answer, post
 from tests.wire.test_head import BAD_REQUESTS
 
 GET_HEALTH = b"GET /healthz HTTP/1.1\r\nhost: gw\r\n\r\n"
