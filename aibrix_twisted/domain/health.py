@@ -122,7 +122,7 @@ class Health:
 
     @property
     def silent(self) -> bool:
-        """What waits there for its first byte may wait for ever: nothing is there, or nothing moves."""
+        """What waits there may wait for ever: nothing is there, or nothing moves."""
         return self.down or self._hangs
 
     @property
@@ -193,7 +193,7 @@ class Health:
         self._passes = 0
         if result is ProbeResult.REFUSED or (result is ProbeResult.FAILED and self.suspect):
             self._fall(why, now)
-        elif now - self.heard_at <= self._patience:
+        elif now - self.heard_at <= self.patience:
             self._fails = 0
             self._recovered_from_hanging(now)
         else:
@@ -225,7 +225,7 @@ class Health:
             self._changed(now)
 
     @property
-    def _patience(self) -> float:
+    def patience(self) -> float:
         """For how long after its last word it is healthy, whatever its probe says."""
         return self._settings.probe_interval + self._settings.probe_timeout
 

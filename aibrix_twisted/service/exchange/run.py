@@ -540,8 +540,8 @@ class Run:
             else:
                 attempt.fault = why
                 self._expire(UpstreamTimeout(f"replica {attempt.replica.name}: {why}"))
-        elif attempt.health.silent and attempt.sent is not None and attempt.heard is None and self._may_move():
-            attempt.give_up("nothing has come of it, and the replica does not answer its probes")
+        elif attempt.health.silent and attempt.sent is not None and self._may_leave(attempt, now):
+            attempt.give_up("nothing comes of it, and the replica does not answer its probes")
         elif self._exchanges.hedges is not None and self._rival is None and not (self._delivered or self._gone):
             self._hedge(now, attempt, self._exchanges.hedges)
 
@@ -576,6 +576,22 @@ class Run:
             return not self._gone and self._healer.could_move
         found = self._candidates(self._tried)
         return not (self._asked.stateful or self._gone or self._delivered or isinstance(found, Lack))
+
+    def _may_leave(self, attempt: Attempt, now: float) -> bool:
+        """Its replica is silent, and so is it; another one could go on with it."""
+        if attempt.heard is None:
+            return self._may_move()
+        if self._paused or now - max(attempt.heard, self._resumed) <= attempt.health.patience:
+            return False
+        if not self._delivered or attempt.plan is not None:
+            return self._may_move()
+        found = self._candidates(self._tried)
+        if isinstance(found, Lack) or all(replica.health.silent for replica in found):
+            return False
+        if self._could_heal(attempt):
+            return True
+        self.exchange.heal, self.exchange.heal_reason = None, ""  # it has not broken, and may go on
+        return False
 
     def _hedge(self, now: float, attempt: Attempt, hedges: Hedges) -> None:
         """Where a stream is late, and a replica has nothing to do: a second attempt beside the first."""

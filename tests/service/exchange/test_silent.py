@@ -1,4 +1,5 @@
-"""A replica that was sent a request and has gone silent: the request moves on while nothing of an answer has come."""
+"""A replica that was sent a request and has gone silent: the request moves on while nothing of an answer has come, and
+a stream that has begun is continued elsewhere."""
 
 from __future__ import annotations
 
@@ -7,6 +8,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aibrix_twisted.domain.health import Health, ProbeResult
 from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
 from tests.fakes import STREAM_HEAD, Bench, Wire, answer, chunk, post, replica
+from tests.service.exchange.healed import CHAT, Engine, Healed
 
 
 class SilentTests(SynchronousTestCase):
@@ -39,7 +41,7 @@ class SilentTests(SynchronousTestCase):
             self.assertIn(b"x-aibrix-replica: gpu1", wire.written)
 
     def test_something_came(self) -> None:
-        """Whoever has begun to answer may go on."""
+        """Whoever has begun to answer may go on, where nobody else could."""
         _, _, upwire = self.hung(STREAM_HEAD + chunk(b'data: {"choices":[]}\n\n'))
         self.assertFalse(upwire.aborted)
 
@@ -58,3 +60,55 @@ class SilentTests(SynchronousTestCase):
         health.probed_with(ProbeResult.REFUSED, "gone", bench.reactor.seconds(), in_flight=1)
         bench.advance(2)
         self.assertFalse(upwire.aborted)
+
+
+class SilentStreamTests(SynchronousTestCase):
+    """A replica that has begun a stream, and says no more."""
+
+    def begun(self, **asked: object) -> tuple[Healed, Engine]:
+        """Some of it came."""
+        healed = Healed({**CHAT, **asked})
+        first = healed.next()
+        first.say(*first.events[:4], head=True)
+        return healed, first
+
+    def silent(self, healed: Healed, *which: int) -> None:
+        """Those do not answer their probes either."""
+        for _ in range(2):
+            healed.bench.advance(10)
+            for at in which:
+                health = healed.replicas[at].health
+                health.probed_with(ProbeResult.TIMED_OUT, "late", healed.bench.reactor.seconds(), in_flight=1)
+        healed.bench.advance(1)
+
+    def test_it_goes_on_elsewhere(self) -> None:
+        """Long before C{stall}."""
+        healed, first = self.begun()
+        self.silent(healed, 0)
+        self.assertTrue(first.wire.aborted)
+        second = healed.next()
+        second.say(*second.events, head=True, end=True)
+        self.assertEqual(healed.check(self), "complete")
+        self.assertEqual(healed.exchange.heal, "healed")
+
+    def test_it_speaks_again(self) -> None:
+        """Where it can't be continued, or nobody is there who would, it is not broken off; that is no failed healing."""
+        for which, asked in (((0,), {"seed": 3, "temperature": 1}), ((0, 1), {})):
+            healed, first = self.begun(**asked)
+            self.silent(healed, *which)
+            self.assertFalse(first.wire.aborted, which)
+            first.say(*first.events[4:], end=True)
+            self.assertEqual(healed.check(self), "complete")
+            self.assertEqual((healed.exchange.heal, healed.exchange.heal_reason), (None, ""))
+
+    def test_its_client_takes_nothing(self) -> None:
+        """It may have said more, which was not read."""
+        healed, first = self.begun()
+        healed.wire.producer.pauseProducing()
+        self.silent(healed, 0)
+        self.assertFalse(first.wire.aborted)
+        healed.wire.producer.resumeProducing()
+        healed.bench.advance(1)
+        self.assertFalse(first.wire.aborted)
+        healed.bench.advance(10)
+        self.assertTrue(first.wire.aborted)
