@@ -9,7 +9,8 @@
       EngineError      a replica is at fault
         UpstreamRefused  UpstreamBroke  UpstreamTruncated  UpstreamTimeout  EngineMalformed  EngineReported
       GatewayFault     we are at fault, or have nothing to give
-        NoReplica  QueueFull  QueueTimeout  Draining  TooManyConnections  MemoryFull  InternalError
+        NoReplica  QueueFull  QueueTimeout  Draining  TooManyConnections  TooManyRequests  MemoryFull  Overloaded
+        InternalError
 
 Each class knows whose fault it is (L{Fault}), the HTTP status, OpenAI's C{code}, whether another try may help
 (before the head went out), and whether a circuit breaker should count it.  C{error_type} is its name in the
@@ -267,6 +268,20 @@ class TooManyConnections(GatewayFault):
 
     error_type = "gateway_too_many_connections"
     code = "too_many_connections"
+
+
+class TooManyRequests(GatewayFault):
+    """C{limits.in_flight} is reached."""
+
+    error_type = "gateway_too_many_requests"
+    code = "too_many_requests"
+
+
+class Overloaded(GatewayFault):
+    """The process takes too much memory, or too long for each turn of the reactor: what is under way goes first."""
+
+    error_type = "gateway_overloaded"
+    code = "gateway_overloaded"
 
 
 class MemoryFull(GatewayFault):

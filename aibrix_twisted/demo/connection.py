@@ -33,7 +33,9 @@ class DemoConnection(Protocol):
 
     def __init__(self, engine: DemoEngine) -> None:
         self._engine = engine
-        self._parser = RequestParser(self, max_head_bytes=65536, max_headers=1000, max_bytes=1 << 30)
+        self._parser = RequestParser(
+            self, max_head_bytes=65536, max_line_bytes=65536, max_headers=1000, max_bytes=1 << 30
+        )
         self._head: RequestHead | None = None
         self._body: list[bytes] = []
         self._outlet: Outlet | None = None

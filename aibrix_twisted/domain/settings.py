@@ -144,10 +144,12 @@ class Timeouts:
     @ivar first_byte: from the request's sending to the first byte of an answer's body.
     @ivar stall: between two reads of an answer, while the client takes it.
     @ivar total: of an exchange; 0: no bound.
-    @ivar client_header: for a whole head.
+    @ivar client_header: for a whole head, from its first byte; for the first one from when the client is there.
     @ivar client_body: for a whole body.
+    @ivar client_body_idle: between two pieces of a body.
     @ivar client_stall: a client that takes nothing of its answer.
     @ivar keepalive: an idle client.
+    @ivar keepalive_age: a client's connection that is older is closed after its answer.
     @ivar drain: on SIGTERM, for what is under way.
     @ivar unready: of that time, for so long new connections are still taken while C{/readyz} says 503: for load
         balancers that ask it.
@@ -159,8 +161,10 @@ class Timeouts:
     total: SecondsOrNone = 3600.0
     client_header: Seconds = 10.0
     client_body: Seconds = 60.0
+    client_body_idle: Seconds = 15.0
     client_stall: Seconds = 60.0
     keepalive: Seconds = 75.0
+    keepalive_age: Seconds = 3600.0
     drain: SecondsOrNone = 120.0
     unready: SecondsOrNone = 0.0
 
@@ -399,27 +403,35 @@ class Limits:
     """C{[limits]}.
 
     @ivar header_bytes: of a whole head.
+    @ivar header_line_bytes: of each of its lines; the request line may have 8192.
     @ivar headers: lines of a head.
     @ivar body_bytes: of a request.
     @ivar answer_bytes: up to which an answer that is no stream is gathered before its head goes out.
     @ivar connections: clients at once; never more than 0.45 of the process's file descriptors.
     @ivar connections_per_address: 0: no bound.
+    @ivar keepalive_requests: on one connection; it is closed after the last one's answer.
+    @ivar in_flight: exchanges at once; 0: as many as there are connections.
     @ivar client_min_rate: bytes per second of a request's body, after 5 s of grace.
     @ivar client_read_rate: bytes per second at which a client has to take its answer, while there is more for it;
         0: as slowly as it likes.
     @ivar client_read_time: a client that was slower than that for so many seconds is cut off.
+    @ivar reactor_lag: seconds that turns of the reactor may be late before new requests are refused; 0: any.
     @ivar memory_bytes: of all buffers together; 0: a quarter of the machine's.
     """
 
     header_bytes: Annotated[int, Ge(1024), Le(1 << 20)] = 32768
+    header_line_bytes: Annotated[int, Ge(256), Le(1 << 20)] = 16384
     headers: Annotated[int, Ge(8), Le(10000)] = 100
     body_bytes: Annotated[int, Ge(1024)] = 33554432
     answer_bytes: Annotated[int, Ge(0)] = 8388608
     connections: Annotated[int, Ge(1)] = 20000
     connections_per_address: Annotated[int, Ge(0)] = 0
+    keepalive_requests: Annotated[int, Ge(1)] = 1000
+    in_flight: Annotated[int, Ge(0)] = 8192
     client_min_rate: Annotated[int, Ge(0)] = 240
     client_read_rate: Annotated[int, Ge(0)] = 0
     client_read_time: Seconds = 30.0
+    reactor_lag: SecondsOrNone = 0.25
     memory_bytes: Annotated[int, Ge(0)] = 0
 
 

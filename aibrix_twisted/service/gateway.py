@@ -37,6 +37,7 @@ from aibrix_twisted.service.process.detached import in_detached_thread
 from aibrix_twisted.service.process.drain import Drain
 from aibrix_twisted.service.process.memory import resident_bytes
 from aibrix_twisted.service.process.sockets import Sockets
+from aibrix_twisted.service.process.strain import Strain
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
@@ -117,6 +118,7 @@ class Gateway(MultiService):
             boot_id=boot_id,
             max_connections=max_clients(),
         )
+        self._strain = Strain(reactor, self.exchanges.overload, self._hold)
         self._auditor = Auditor(self.exchanges, reactor, self._wall_clock)
         self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng)
         self._discovery.configure(self._with_extra(settings))
@@ -239,6 +241,7 @@ class Gateway(MultiService):
         self.exchanges.chooser.met(self.fleet)
         self.wheel.start()
         self._auditor.start()
+        self._strain.start()
         self._gc_pauses.start()
         self._access_log.start()
         self.recent.start()
@@ -259,6 +262,7 @@ class Gateway(MultiService):
         if not self._handed_over:  # else it is its successor's
             keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
         self._auditor.stop()
+        self._strain.stop()
         self._discovery.stop()
         self.recent.stop()
         self.feed.stop()
@@ -371,6 +375,13 @@ class Gateway(MultiService):
     def now(self) -> float:
         """By the clock that engines' loads are stamped with, in seconds."""
         return float(self._reactor.seconds())
+
+    def _hold(self, held: bool) -> None:
+        """Let new clients wait in the system's queue, or accept them again."""
+        for service in self._listeners:
+            port = getattr(service._waitingPort, "result", None)  # Twisted says in no other way where it listens
+            if port is not None and port.connected:
+                (port.stopReading if held else port.startReading)()
 
     def _with_extra(self, settings: Settings) -> Settings:
         return dataclasses.replace(settings, replica=settings.replica + self._extra)

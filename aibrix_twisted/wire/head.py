@@ -64,7 +64,8 @@ class RequestHead:
     @ivar headers: names as they were spelled, in order; values without the space around them.
     @ivar fields: by lower-case name; repeated ones joined by a comma.
     @ivar onward: the lines that a replica gets of it, each with its line end.
-    @ivar keep_alive: the client is prepared to send another request on this connection.
+    @ivar keep_alive: the client is prepared to send another request on this connection.  HTTP/1.0 has no way to say so
+        that a proxy before it could not have passed on unread (RFC 9112 §C.2.2): not believed.
     """
 
     method: str
@@ -125,7 +126,7 @@ def parse_request_head(raw: bytes, *, max_headers: int) -> RequestHead:
         headers,
         fields,
         onward(headers, fields, NOT_SENT_ON),
-        _keeps_alive(fields, minor_version),
+        minor_version == 1 and _keeps_alive(fields, minor_version),
         length,
         chunked,
         expect is not None and minor_version == 1,

@@ -42,15 +42,20 @@ class RequestParser:
         "_max_body",
         "_max_head",
         "_max_headers",
+        "_max_line",
         "_searched",
         "_sink",
         "_state",
         "complete",
     )
 
-    def __init__(self, sink: RequestSink, *, max_head_bytes: int, max_headers: int, max_bytes: int) -> None:
+    def __init__(
+        self, sink: RequestSink, *, max_head_bytes: int, max_line_bytes: int, max_headers: int, max_bytes: int
+    ) -> None:
+        """@param max_line_bytes: of a header line; the request line has a bound of its own."""
         self._sink = sink
         self._max_head = max_head_bytes
+        self._max_line = max_line_bytes
         self._max_headers = max_headers
         self._max_body = max_bytes
         self._buffer = b""
@@ -122,6 +127,8 @@ class RequestParser:
         line_end = data.find(b"\r\n", 2)
         if line_end > MAX_REQUEST_LINE_BYTES:
             raise _long_line()
+        if end > self._max_line:
+            self._check_lines(data[:end])
         head = read_request_head(data[: end + 4], max_headers=self._max_headers)
         if head.content_length is not None and head.content_length > self._max_body:
             raise BadMessage(
@@ -172,16 +179,22 @@ class RequestParser:
             raise _long_line()
         if len(data) >= self._max_head:
             raise BadMessage(431, "head_too_large", f"the head exceeds {self._max_head} bytes")
+        if len(data) > self._max_line:
+            self._check_lines(data)
         if data[:1] in b"\r\n" and data[:2] != b"\r\n"[: len(data)]:
             raise BadMessage(400, "start_line", "the request begins with a bare line end")
         if not data[:1].isalpha() and data[:1] != b"\r":
             raise BadMessage(400, "start_line", "the request begins with no method: is it TLS, or another protocol?")
-        if b"\n" in data and _bare_lf(data):
+        lines = data.count(b"\r\n")
+        if data.count(b"\n") != lines:
             raise BadMessage(400, "header_line", "a bare LF in the head: expected CR LF")
+        if lines > self._max_headers + 2:  # an empty line may come before the request line
+            raise BadMessage(431, "too_many_headers", f"over {self._max_headers} header lines")
 
-
-def _bare_lf(data: bytes) -> bool:
-    return data.count(b"\n") != data.count(b"\r\n")
+    def _check_lines(self, head: bytes) -> None:
+        longest = max(map(len, head.split(b"\r\n")))
+        if longest > self._max_line:
+            raise BadMessage(431, "head_too_large", f"a header line exceeds {self._max_line} bytes")
 
 
 def _long_line() -> BadMessage:

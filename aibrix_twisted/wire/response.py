@@ -21,6 +21,9 @@ _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
 
 MAX_INTERIM: Final = 8
 
+#: Of a head's lines, each.
+MAX_LINE_BYTES: Final = 16384
+
 
 #: Sizes of chunks as they are usually spelled, of those that a read may hold whole.
 _SIZES: Final = {b"%x" % size: size for size in range(1, 4096)}
@@ -199,6 +202,8 @@ class ResponseParser:
                 self._check_unfinished_head(data)
                 self._buffer = data
                 return
+            if end > MAX_LINE_BYTES:
+                _check_lines(data[:end])
             head = read_response_head(data[: end + 4], max_headers=self._max_headers)
             data = data[end + 4 :]
             if head.status >= 200:
@@ -233,7 +238,17 @@ class ResponseParser:
     def _check_unfinished_head(self, data: bytes) -> None:
         if len(data) >= self._max_bytes:
             raise BadMessage(502, "head_too_large", f"the head exceeds {self._max_bytes} bytes")
+        if len(data) > MAX_LINE_BYTES:
+            _check_lines(data)
         if not b"HTTP/1.".startswith(data[:7]):
             raise BadMessage(502, "start_line", f"start line {data[:60].decode('latin-1')!a}: expected HTTP/1.1")
-        if data.count(b"\n") != data.count(b"\r\n"):
+        lines = data.count(b"\r\n")
+        if data.count(b"\n") != lines:
             raise BadMessage(502, "header_line", "a bare LF in the head: expected CR LF")
+        if lines > self._max_headers + 1:
+            raise BadMessage(502, "too_many_headers", f"over {self._max_headers} header lines")
+
+
+def _check_lines(head: bytes) -> None:
+    if max(map(len, head.split(b"\r\n"))) > MAX_LINE_BYTES:
+        raise BadMessage(502, "head_too_large", f"a line of the head exceeds {MAX_LINE_BYTES} bytes")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import socket
 from collections import deque
 from collections.abc import Callable
@@ -86,7 +87,7 @@ class World:
             model=models,
             timeouts=timeouts or Timeouts(),
             retry=retry or Retry(),
-            limits=limits or Limits(),
+            limits=dataclasses.replace(limits or Limits(), reactor_lag=0.0),  # engines and clients share the reactor
             queue=queue or QueueSettings(),
             tracing=tracing or TracingSettings(),
             access_log=AccessLogSettings(path=""),

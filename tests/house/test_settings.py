@@ -19,6 +19,7 @@ _OPENERS = {
     Path(PACKAGE, "ctl", "log_lines.py"): "reads the access log",
     Path(PACKAGE, "service", "discovery", "registry.py"): "keeps what was added over a restart",
     Path(PACKAGE, "service", "process", "memory.py"): "asks the system how much memory there is",
+    Path(PACKAGE, "service", "process", "cgroup.py"): "asks the system how much memory is granted",
     Path(PACKAGE, "service", "exchange", "prefix_state.py"): "keeps what is known of caches over a restart",
 }
 

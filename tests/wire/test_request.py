@@ -22,7 +22,7 @@ class Sink:
     def __init__(self, *, eager: bool = True, max_bytes: int = 1000) -> None:
         self.requests: list[tuple[str, bytes, bytes]] = []
         self.eager = eager
-        self.parser = RequestParser(self, max_head_bytes=400, max_headers=20, max_bytes=max_bytes)
+        self.parser = RequestParser(self, max_head_bytes=400, max_line_bytes=200, max_headers=20, max_bytes=max_bytes)
         self._head: RequestHead | None = None
         self._body = b""
 
@@ -79,6 +79,10 @@ class RequestParserTests(SynchronousTestCase):
         for raw, status, reason in (
             (b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"y" * 500, 431, "head_too_large"),
             (b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"y" * 500 + b"\r\n\r\n", 431, "head_too_large"),
+            (b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"y" * 201, 431, "head_too_large"),
+            (b"GET / HTTP/1.1\r\nhost: h\r\nx: " + b"y" * 201 + b"\r\n\r\n", 431, "head_too_large"),
+            (b"GET / HTTP/1.1\r\nhost: h\r\n" + b"x:\r\n" * 21, 431, "too_many_headers"),
+            (b"GET / HTTP/1.1\r\nhost: h\r\n" + b"x:\r\n" * 21 + b"\r\n", 431, "too_many_headers"),
             (b"GET /" + b"y" * 9000, 414, "line_too_long"),
             (b"POST / HTTP/1.1\r\nhost: h\r\ncontent-length: 1001\r\n\r\n", 413, "body_too_large"),
             (b"POST / HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\n3e9\r\n", 413, "body_too_large"),

@@ -27,6 +27,7 @@ from aibrix_twisted.service.downstream.flow import Flow
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.unsent import unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
+from aibrix_twisted.service.wheel import Watched
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
 from aibrix_twisted.wire.unquoted import unquoted
@@ -59,12 +60,16 @@ class DownstreamConnection(Protocol):
         self._exchanges = exchanges
         self._wheel = exchanges.wheel
         self._settings = exchanges.settings
+        self._slot: set[Watched] | None = None
         self._work: Work | None = None
         self._reply: Reply | None = None
         self._head: RequestHead | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
         self._since = 0.0  # when the current state began
+        self._born = 0.0
+        self._requests = 0
+        self._body_came = 0.0  # when the last of a body did
         self._accepted = 0.0  # when the current request did
         self._lingered = -1  # bytes thrown away; -1: not lingering
         self._why_gone = "the client left"
@@ -80,10 +85,15 @@ class DownstreamConnection(Protocol):
 
     def connectionMade(self) -> None:
         """A client is here."""
+        if self._exchanges.flooded:  # even those who are told that they are too many are too many
+            self._exchanges.dropped("flood")
+            self.transport.abortConnection()
+            return
         limits = self._settings.limits
         self._parser = RequestParser(
             self,
             max_head_bytes=limits.header_bytes,
+            max_line_bytes=limits.header_line_bytes,
             max_headers=limits.headers,
             max_bytes=limits.body_bytes,
         )
@@ -93,7 +103,7 @@ class DownstreamConnection(Protocol):
         self._flow = Flow(transport, self._exchanges.memory)
         transport.registerProducer(self, True)
         self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
-        self._since = self._wheel.now
+        self._since = self._born = self._wheel.now
         self.rejoin()
         unwelcome = self._exchanges.connected(self)
         if unwelcome is not None:
@@ -137,6 +147,8 @@ class DownstreamConnection(Protocol):
     def connectionLost(self, reason: Failure = connectionDone) -> None:
         """The client is gone, whatever was under way."""
         self._over = True
+        if self._slot is None:  # it was turned away
+            return
         self._slot.discard(self)
         self._parser.close()
         work, self._work = self._work, None
@@ -166,10 +178,13 @@ class DownstreamConnection(Protocol):
     def request_head(self, head: RequestHead) -> None:
         """A head came; its body may follow."""
         self._head = head
-        self._since = self._wheel.now
-        keep_alive = head.keep_alive and not self._exchanges.draining
+        self._since = self._body_came = self._wheel.now
+        self._requests += 1
         reply = self._reply = Reply(
-            self, minor_version=head.minor_version, keep_alive=keep_alive, without_body=head.method == "HEAD"
+            self,
+            minor_version=head.minor_version,
+            keep_alive=head.keep_alive and self._may_stay(),
+            without_body=head.method == "HEAD",
         )
         work = self._exchanges.open(head, reply, self.client, self._accepted)
         if isinstance(work, GatewayError):
@@ -186,6 +201,7 @@ class DownstreamConnection(Protocol):
         """Some of the body."""
         self._body.append(data)
         self._body_bytes += len(data)
+        self._body_came = self._wheel.now
 
     def request_complete(self) -> None:
         """The request is there whole."""
@@ -258,6 +274,10 @@ class DownstreamConnection(Protocol):
         elif not self._parser.idle:
             if waited > timeouts.client_header:
                 self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
+        elif not self._requests:
+            if waited > timeouts.client_header:  # to say anything would be an answer to a request that is just coming
+                self._exchanges.dropped("silent")
+                self._close()
         elif waited > self._patience(timeouts.keepalive) + (timeouts.client_stall if self._unsent else 0.0):
             self._close()
 
@@ -287,6 +307,8 @@ class DownstreamConnection(Protocol):
         timeouts, rate = self._settings.timeouts, self._settings.limits.client_min_rate
         if waited > timeouts.client_body:
             self._refuse(ClientTooSlow(f"the request's body did not come within {timeouts.client_body:g} s"))
+        elif now - self._body_came > timeouts.client_body_idle:
+            self._refuse(ClientTooSlow(f"nothing of the request's body came for {timeouts.client_body_idle:g} s"))
         elif waited > MIN_RATE_GRACE_S and self._body_bytes < (waited - MIN_RATE_GRACE_S) * rate:
             self._refuse(ClientTooSlow(f"the request's body came slower than {rate} bytes a second"))
 
@@ -305,13 +327,23 @@ class DownstreamConnection(Protocol):
 
     # -- inside ----------------------------------------------------------------------------------------------
 
+    def _may_stay(self) -> bool:
+        """Whether another request may follow on this connection."""
+        settings, exchanges = self._settings, self._exchanges
+        return (
+            self._requests < settings.limits.keepalive_requests
+            and self._wheel.now - self._born < settings.timeouts.keepalive_age
+            and not exchanges.overload.closes
+            and not exchanges.draining
+        )
+
     def _advance(self) -> None:
         """Parse the next request of those that came already; a loop, for their answers may be immediate."""
         if self._advancing:
             return
         self._advancing = True
         try:
-            while self._reply is None and self._parser.complete and not self._closing and not self._unread:
+            while self._reply is None and self._parser.complete and not self._ending:
                 self._accepted = self._exchanges.seconds()
                 self._parser.next()
         except BadMessage as bad:
@@ -323,6 +355,11 @@ class DownstreamConnection(Protocol):
         if self._reading_paused and self._parser.pending_bytes <= PIPELINED_BYTES and not self._closing:
             self._reading_paused = False
             self.transport.resumeProducing()
+
+    @property
+    def _ending(self) -> bool:
+        """Nothing more is read of what it sends."""
+        return self._closing or self._unread or self._lingered >= 0
 
     def _malformed(self, bad: BadMessage) -> None:
         """Framing is in doubt: one answer, then the end."""

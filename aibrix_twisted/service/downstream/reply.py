@@ -96,8 +96,6 @@ class Reply:
             self._keep = False
         if not self._keep:
             headers += b"connection: close\r\n"
-        elif not self._minor_version:
-            headers += b"connection: keep-alive\r\n"
         head = response_head(status, reason, headers)
         if not data or self._without_body:
             self._send(head)

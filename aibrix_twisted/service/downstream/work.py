@@ -7,6 +7,7 @@ from typing import Protocol as Typed
 
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.memory import Memory
+from aibrix_twisted.domain.overload import Overload
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Reply
@@ -71,6 +72,7 @@ class Exchanges(Typed):
 
     wheel: Wheel
     memory: Memory
+    overload: Overload
     draining: bool
 
     @property
@@ -95,6 +97,15 @@ class Exchanges(Typed):
 
     def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
         """Answer, count and log a request that gets no work."""
+        ...
+
+    @property
+    def flooded(self) -> bool:
+        """There are so many clients that no more can even be told so."""
+        ...
+
+    def dropped(self, reason: str) -> None:
+        """A client's connection was closed without an answer."""
         ...
 
     def connected(self, connection: DownstreamConnection) -> GatewayError | None:

@@ -11,10 +11,20 @@ import orjson
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.memory import Memory, Pressure
+from aibrix_twisted.domain.overload import Overload
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.domain.timing import Stamps
-from aibrix_twisted.errors import Draining, GatewayError, MemoryFull, MethodNotAllowed, TooManyConnections, UnknownPath
+from aibrix_twisted.errors import (
+    Draining,
+    GatewayError,
+    MemoryFull,
+    MethodNotAllowed,
+    Overloaded,
+    TooManyConnections,
+    TooManyRequests,
+    UnknownPath,
+)
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.retry import RetryBudget
 from aibrix_twisted.service.discovery.catalogue import Catalogue
@@ -49,6 +59,11 @@ _LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
 
 #: Streams that may be continued in ten seconds, however few requests there were.
 HEAL_FLOOR: Final = 256
+
+#: Clients that are told that they are too many: a share of those that may be.  More are not even told.
+TOLD: Final = 0.1
+
+_SOON: Final = ((b"retry-after", b"1"),)
 
 #: One exchange in eight tells how large answers are: that is enough, and it costs.
 SAMPLED: Final = 7
@@ -103,6 +118,7 @@ class Exchanges:
         self.orphans: set[Run] = set()
         self.book = Book()
         self.memory = Memory(memory_limit(settings.limits.memory_bytes))
+        self.overload = Overload()
         self.sizes = Sizes(reactor.seconds)
         self.fleet = Fleet()
         self.catalogue = Catalogue(self.fleet, {})
@@ -128,6 +144,7 @@ class Exchanges:
         """Take these settings for exchanges that begin from now on."""
         self.settings = settings
         self.memory.configure(memory_limit(settings.limits.memory_bytes))
+        self.overload.configure(settings.limits.reactor_lag)
         self.budget = RetryBudget(settings.retry.budget)
         self.heal_budget = RetryBudget(settings.heal.budget, floor=HEAL_FLOOR)
         self.heal_modes = {model.name: model.heal for model in settings.model if model.heal}
@@ -156,11 +173,27 @@ class Exchanges:
         self.live.add(connection)
         address, limits = connection.client, self.settings.limits
         self.by_address[address] = at_once = self.by_address.get(address, 0) + 1
-        if len(self.live) > min(limits.connections, self._max_connections):
-            return TooManyConnections("too many connections", headers=((b"retry-after", b"1"),))
+        if len(self.live) > self._most_clients:
+            return TooManyConnections("too many connections", headers=_SOON)
         if limits.connections_per_address and at_once > limits.connections_per_address:
-            return TooManyConnections(f"too many connections from {address}", headers=((b"retry-after", b"1"),))
+            return TooManyConnections(f"too many connections from {address}", headers=_SOON)
         return None
+
+    @property
+    def flooded(self) -> bool:
+        """There are so many clients that no more can even be told so."""
+        return len(self.live) > self._most_clients * (1 + TOLD)
+
+    @property
+    def _most_clients(self) -> int:
+        return min(self.settings.limits.connections, self._max_connections)
+
+    def dropped(self, reason: str) -> None:
+        """A client's connection was closed without an answer.
+
+        @param reason: out of L{aibrix_twisted.service.telemetry.metrics.DROPPED}.
+        """
+        self.metrics.clients_dropped[reason] += 1
 
     def disconnected(self, connection: DownstreamConnection) -> None:
         """It is gone."""
@@ -184,9 +217,14 @@ class Exchanges:
         if route is None or head.method != "POST":
             return self._open_other(head, reply, client, accepted)
         if self.memory.pressure is Pressure.FULL:
-            return MemoryFull("the gateway's buffers are full", headers=((b"retry-after", b"1"),))
+            return MemoryFull("the gateway's buffers are full", headers=_SOON)
+        if self.overload.sheds:
+            return Overloaded(f"the gateway is overloaded: {self.overload.sheds}", headers=_SOON)
         if self.refusing:
-            return Draining("the gateway is stopping", headers=((b"retry-after", b"1"),))
+            return Draining("the gateway is stopping", headers=_SOON)
+        most = self.settings.limits.in_flight
+        if most and self.under_way >= most:
+            return TooManyRequests(f"{most} requests are under way, which is as many as may be", headers=_SOON)
         coding = head.fields.get(b"content-encoding")
         if coding is not None and coding.lower() != b"identity":
             return coded_body(coding)

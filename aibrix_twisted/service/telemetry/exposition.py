@@ -99,6 +99,7 @@ class GatewayCollector(Collector):
         yield families.POLICY_FALLBACKS.of(metrics.policy_fallbacks)
         yield families.HEALS.of(_labelled(metrics.heals))
         yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
+        yield families.CLIENTS_DROPPED.of(_labelled(metrics.clients_dropped))
         yield families.CONFIG_RELOADS.of(_from_the_start(("taken", "refused"), metrics.reloads))
         yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})
         yield families.SPANS_EXPORTED.of({(): metrics.spans_exported})

@@ -183,6 +183,12 @@ POLICY_FALLBACKS: Final = _declared(
 LATE_EVENTS: Final = _declared(
     "counter", "late_events", "What came for a response that had ended, and changed nothing.", "event"
 )
+CLIENTS_DROPPED: Final = _declared(
+    "counter",
+    "clients_dropped",
+    "Clients' connections that were closed without an answer: more than can even be told so, or silent from the first.",
+    "reason",
+)
 CONFIG_RELOADS: Final = _declared("counter", "config_reloads", "Configurations re-read.", "outcome")
 ACCESS_LOG_DROPPED: Final = _declared("counter", "access_log_dropped", "Access log lines that could not be written.")
 SPANS_EXPORTED: Final = _declared("counter", "spans_exported", "Spans that the receiver of traces took.")

@@ -63,6 +63,10 @@ class ModelMeters:
 REPAIRED: Final = ("lease", "exchange", "stuck", "deadline", "connection", "waiting", "address", "clock")
 
 
+#: Why a client's connection is closed without an answer.
+DROPPED: Final = ("flood", "silent")
+
+
 class Metrics:
     """Counters by tuples of label values, in the order of the label names in L{families}.
 
@@ -73,6 +77,7 @@ class Metrics:
     @ivar pairs: by model and replica.
     @ivar hedges: what became of second attempts.
     @ivar repairs: what the audits put right, by its kind.
+    @ivar clients_dropped: connections of clients that were closed without an answer, by why.
     @ivar late_events: what came for a response that had ended.
     @ivar genai: the same by OpenTelemetry's names, where these are wanted.
     @ivar spans_dropped: why spans did not reach the receiver.
@@ -92,6 +97,7 @@ class Metrics:
         self.hedges = {"won": 0, "lost": 0}
         self._heals: dict[str, int] = dict.fromkeys(Heal, 0)
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
+        self.clients_dropped = dict.fromkeys(DROPPED, 0)
         self.access_log_dropped = 0
         self.repairs = dict.fromkeys(REPAIRED, 0)
         self.spans_exported = 0

@@ -18,6 +18,9 @@ from aibrix_twisted.service.wheel import Wheel
 #: Below the five seconds after which the engines close an idle connection.
 IDLE_LIMIT_S = 4.0
 
+#: Requests on one connection.
+MOST_USES = 1000
+
 
 class Pool:
     """All connections to all replicas, filed by address."""
@@ -79,7 +82,7 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """The attempt is over: keep the connection if it may be used again, else close it."""
-        if connection.reusable:
+        if connection.reusable and connection.uses < MOST_USES:
             connection.idle_since = self._wheel.now
             self._idle.setdefault(connection.key, []).append(connection)
         else:

@@ -74,9 +74,17 @@ class AnswerTests(SynchronousTestCase):
         bench.advance(3.0)
         self.assertTrue(wire.aborted)
 
+    def test_a_last_request_amid_others(self) -> None:
+        """Answered at once, as the one before it: what follows it is thrown away, too."""
+        bench = Bench()
+        client, wire = bench.client()
+        client.dataReceived(GET_HEALTH + b"GET /healthz HTTP/1.1\r\nhost: gw\r\nconnection: close\r\n\r\n" + GET_HEALTH)
+        self.assertEqual(statuses(wire.take()), [200, 200])
+        self.assertEqual((wire.half_closed, wire.closing), (True, False))
+
     def test_too_much_pipelined_is_not_read(self) -> None:
         """What waits is bounded, and reading goes on once it has been worked off."""
-        bench = Bench()
+        bench = Bench(Settings(limits=Limits(keepalive_requests=5000)))
         client, wire = bench.client()
         client.dataReceived(post())
         client.dataReceived(GET_HEALTH * 2000)
@@ -147,14 +155,13 @@ class AnswerTests(SynchronousTestCase):
         self.assertNotIn(b"model_not_found", out)
 
     def test_http_1_0(self) -> None:
-        """One answer with its length, and the end, unless it asks to stay."""
-        for line, stays in ((b"", False), (b"connection: keep-alive\r\n", True)):
+        """One answer with its length, and the end, whatever it asks."""
+        for line in (b"", b"connection: keep-alive\r\n"):
             bench = Bench()
             client, wire = bench.client()
             client.dataReceived(b"GET /healthz HTTP/1.0\r\n" + line + b"\r\n")
-            out = wire.take()
-            self.assertIn(b"connection: keep-alive" if stays else b"connection: close", out)
-            self.assertEqual(wire.closing, not stays)
+            self.assertIn(b"connection: close", wire.take())
+            self.assertTrue(wire.closing)
 
     def test_expect_continue(self) -> None:
         """Asked for the body of what is taken; what is refused is refused without it."""
@@ -223,6 +230,7 @@ class DeadlineTests(SynchronousTestCase):
         client, wire = bench.client()
         client.dataReceived(post(b"x" * 10000)[:-9000])
         bench.advance(14.0)
+        client.dataReceived(b"x")
         self.assertEqual(wire.take(), b"")
         bench.advance(3.0)
         out = wire.take()
@@ -242,6 +250,30 @@ class DeadlineTests(SynchronousTestCase):
         self.assertFalse(wire.closing)
         bench.advance(2.0)
         self.assertTrue(wire.closing)
+
+    def test_a_body_that_stops(self) -> None:
+        """However much of it came before."""
+        bench = Bench()
+        client, wire = bench.client()
+        client.dataReceived(post(b"x" * 100_000)[:-9000])
+        bench.advance(14.0)
+        client.dataReceived(b"x" * 4000)
+        bench.advance(14.0)
+        self.assertEqual(wire.take(), b"")
+        bench.advance(2.0)
+        out = wire.take()
+        self.assertEqual(statuses(out), [408])
+        self.assertIn(b"nothing of the request's body came for 15 s", out)
+
+    def test_a_client_that_never_says_anything(self) -> None:
+        """It has as long as a head may take; a word to it would be the answer to a request that is just coming."""
+        bench = Bench(self.SETTINGS)
+        _, wire = bench.client()
+        bench.advance(1.5)
+        self.assertFalse(wire.closing)
+        bench.advance(1.0)
+        self.assertEqual((wire.closing, wire.take()), (True, b""))
+        self.assertEqual(bench.metrics.clients_dropped["silent"], 1)
 
     def slow_client(self) -> tuple[Bench, Wire, list[int]]:
         """One that takes a hundred bytes a second of an answer of a thousand, and is then looked for."""
@@ -324,6 +356,72 @@ class LimitTests(SynchronousTestCase):
         clients[0][1].lose()
         self.assertEqual(bench.client()[1].take(), b"")
         self.assertEqual(len(bench.exchanges.live), 2)
+
+    def test_a_flood(self) -> None:
+        """Where even those who are told that they are too many are too many, the rest is not told."""
+        bench = Bench(Settings(limits=Limits(connections=10)))
+        wires = [bench.client()[1] for _ in range(14)]
+        self.assertEqual([statuses(wire.take()) for wire in wires[10:]], [[503], [503], [], []])
+        self.assertEqual([wire.aborted for wire in wires], [False] * 12 + [True] * 2)
+        self.assertEqual((len(bench.exchanges.live), bench.metrics.clients_dropped["flood"]), (12, 2))
+
+    def test_requests_of_one_connection(self) -> None:
+        """The last one's answer says that it is the last."""
+        bench = Bench(Settings(limits=Limits(keepalive_requests=3)))
+        client, wire = bench.client()
+        client.dataReceived(GET_HEALTH * 2)
+        self.assertNotIn(b"connection: close", wire.take())
+        client.dataReceived(GET_HEALTH * 2)
+        out = wire.take()
+        self.assertEqual((statuses(out), out.count(b"connection: close")), ([200], 1))
+        self.assertTrue(wire.half_closed)
+
+    def test_an_old_connection(self) -> None:
+        """It is closed after its next answer."""
+        bench = Bench(Settings(timeouts=Timeouts(keepalive_age=60.0)))
+        client, wire = bench.client()
+        for _ in range(3):
+            client.dataReceived(GET_HEALTH)
+            self.assertNotIn(b"connection: close", wire.take())
+            bench.advance(21.0)
+        client.dataReceived(GET_HEALTH)
+        self.assertIn(b"connection: close", wire.take())
+        self.assertTrue(wire.closing)
+
+    def test_requests_at_once(self) -> None:
+        """One too many is told so; it is not kept waiting."""
+        bench = Bench(Settings(limits=Limits(in_flight=2)))
+        clients = [bench.client() for _ in range(3)]
+        for client, _ in clients:
+            client.dataReceived(post())
+        out = clients[2][1].take()
+        self.assertEqual((statuses(out), error_of(out)["code"]), ([503], "too_many_requests"))
+        self.assertIn(b"retry-after: 1", out)
+        up, _ = bench.upstream()
+        up.dataReceived(answer())
+        clients[2][0].dataReceived(post())
+        self.assertEqual(clients[2][1].take(), b"")
+
+    def test_overload(self) -> None:
+        """New requests are refused, and told when to come again; what is under way goes on; health is answered."""
+        bench = Bench()
+        client, wire = bench.client()
+        client.dataReceived(post())
+        overload = bench.exchanges.overload
+        overload.uses(0.93)
+        other, otherwire = bench.client()
+        other.dataReceived(post() + GET_HEALTH)
+        out = otherwire.take()
+        self.assertEqual(statuses(out), [503])
+        self.assertIn(b"gateway_overloaded", out)
+        self.assertIn(b"retry-after: 1", out)
+        self.assertIn(b"connection: close", out)
+        up, _ = bench.upstream()
+        up.dataReceived(answer())
+        self.assertEqual(statuses(wire.take()), [200])
+        overload.uses(0.5)
+        bench.client()[0].dataReceived(post())
+        self.assertEqual(bench.exchanges.under_way, 1)
 
     def test_connections_of_one_address(self) -> None:
         """Counted by address, and forgotten with the last."""

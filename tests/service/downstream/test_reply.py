@@ -41,7 +41,7 @@ class ReplyTests(SynchronousTestCase):
             (1, True, 2, b"content-length: 2\r\n", b"ab", True),
             (1, False, 2, b"content-length: 2\r\nconnection: close\r\n", b"ab", False),
             (1, True, None, b"transfer-encoding: chunked\r\n", b"1\r\na\r\n1\r\nb\r\n0\r\n\r\n", True),
-            (0, True, 2, b"content-length: 2\r\nconnection: keep-alive\r\n", b"ab", True),
+            (0, False, 2, b"content-length: 2\r\nconnection: close\r\n", b"ab", False),
             (0, True, None, b"connection: close\r\n", b"ab", False),
         ):
             reply = self.reply(minor_version=version, keep_alive=keep)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.attempt import Kind
 from aibrix_twisted.domain.breaker import BreakerState
+from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.health import Health, ProbeResult
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import (
@@ -27,6 +28,7 @@ from aibrix_twisted.domain.settings import (
     Settings,
     Timeouts,
 )
+from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.wire.response import ResponseParser
 from tests.fakes import STREAM_HEAD, Bench, Wire, chunk, post, replica
@@ -723,6 +725,22 @@ def stopping_within_a_body(scene: Scene) -> None:
 def too_many(scene: Scene) -> None:
     scene.set_up(limits=Limits(connections=1))
     scene.client, scene.wire = scene.bench.client()
+
+
+@ends(503, "refused", None, "gateway_too_many_requests")
+def too_many_at_once(scene: Scene) -> None:
+    scene.set_up(limits=Limits(in_flight=1))
+    book = scene.bench.exchanges.book
+    other = Exchange("other", "", "", "", "", Stamps(0.0))
+    book.begun(other)
+    scene.ask()
+    book.over(other)
+
+
+@ends(503, "refused", None, "gateway_overloaded")
+def overloaded(scene: Scene) -> None:
+    scene.bench.exchanges.overload.uses(0.95)
+    scene.ask()
 
 
 @ends(503, "refused", None, "gateway_memory_full")

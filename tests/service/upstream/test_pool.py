@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.settings import Retry, Settings
+from aibrix_twisted.service.upstream.pool import MOST_USES
 from tests.fakes import STREAM_HEAD, Bench, answer, chunk, post
 
 
@@ -84,6 +85,15 @@ class PoolTests(SynchronousTestCase):
             bench.client()[0].dataReceived(post())
             self.assertEqual(len(bench.reactor.connects), 2)
             self.assertEqual((bench.pool.open, bench.pool.strays()), (1, []))
+
+    def test_a_connection_that_has_served_enough(self) -> None:
+        """It is closed, so that a leak of the engine's that hangs on one is bounded."""
+        bench = Bench()
+        up, upwire = self.served(bench)
+        up.uses = MOST_USES - 1  # type: ignore[attr-defined]
+        bench.client()[0].dataReceived(post())
+        up.dataReceived(answer())  # type: ignore[attr-defined]
+        self.assertEqual((bench.pool.idle, upwire.aborted), (0, True))  # type: ignore[attr-defined]
 
     def test_unfit_connections_are_not_kept(self) -> None:
         """After a close that was announced, HTTP/1.0, excess bytes, or an end that was none."""

@@ -1,0 +1,70 @@
+"""Looks, several times a second, whether the process is near its end; L{Overload} judges what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from twisted.internet.interfaces import IReactorTime
+from twisted.internet.task import LoopingCall
+from twisted.logger import Logger
+
+from aibrix_twisted.domain.overload import Overload
+from aibrix_twisted.service.owned import log_failure_of
+from aibrix_twisted.service.process.cgroup import memory_groups, memory_share
+
+_log = Logger()
+
+#: Between two looks at the reactor, and, in looks, between two at memory.
+LOOK_S: Final = 0.125
+MEMORY_EVERY: Final = 2
+
+
+class Strain:
+    """Tells an L{Overload} of how late the reactor is, and of memory; and the listeners, when to hold."""
+
+    def __init__(self, clock: IReactorTime, overload: Overload, hold: Callable[[bool], None]) -> None:
+        """@param hold: stops accepting clients, or goes on with it."""
+        self._clock = clock
+        self._overload = overload
+        self._hold = hold
+        self._call = LoopingCall(self._look)
+        self._call.clock = clock
+        self._seen = 0.0
+        self._looks = 0
+        self._held = False
+        self._said = ""
+        self._groups = memory_groups()
+
+    def start(self) -> None:
+        """Begin to look."""
+        self._seen = self._clock.seconds()
+        log_failure_of(self._call.start(LOOK_S, now=False), "looking for overload")
+
+    def stop(self) -> None:
+        """Look no more."""
+        if self._call.running:
+            self._call.stop()
+
+    def _look(self) -> None:
+        now = self._clock.seconds()
+        overload = self._overload
+        overload.turned(now, max(0.0, now - self._seen - LOOK_S))
+        self._seen = now
+        self._looks += 1
+        if self._groups and self._looks % MEMORY_EVERY == 0:
+            overload.uses(memory_share(self._groups))
+        if overload.pauses is not self._held:
+            self._held = overload.pauses
+            self._hold(self._held)
+        if overload.sheds != self._said:
+            self._said = overload.sheds
+            if self._said:
+                _log.warn(
+                    "new requests are refused: {why}; turn {lag:.0f} ms late, {share:.0%} of memory in use",
+                    why=self._said,
+                    lag=overload.lag_s * 1e3,
+                    share=overload.memory_share,
+                )
+            else:
+                _log.info("new requests are taken again")

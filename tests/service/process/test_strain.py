@@ -1,0 +1,57 @@
+"""Who looks whether the process is near its end."""
+
+from __future__ import annotations
+
+from twisted.internet.task import Clock
+from twisted.trial.unittest import SynchronousTestCase
+
+from aibrix_twisted.domain.overload import Overload
+from aibrix_twisted.service.process import strain as module
+from aibrix_twisted.service.process.strain import LOOK_S, Strain
+
+
+class StrainTests(SynchronousTestCase):
+    """On a clock of ours, with memory as we say."""
+
+    def setUp(self) -> None:
+        """Looking."""
+        self.share = 0.0
+        self.held: list[bool] = []
+        self.patch(module, "memory_groups", lambda: ("a group",))
+        self.patch(module, "memory_share", lambda groups: self.share)
+        self.clock = Clock()
+        self.overload = Overload()
+        self.overload.configure(0.25)
+        self.strain = Strain(self.clock, self.overload, self.held.append)
+        self.strain.start()
+        self.addCleanup(self.strain.stop)
+
+    def test_a_reactor_that_keeps_up(self) -> None:
+        """Is never late."""
+        for _ in range(40):
+            self.clock.advance(LOOK_S)
+        self.assertEqual((self.overload.lag_s, self.overload.sheds), (0.0, ""))
+
+    def test_a_reactor_that_does_not(self) -> None:
+        """Its turns take half a second each."""
+        for _ in range(3):
+            self.clock.advance(0.5)
+        self.assertAlmostEqual(self.overload.lag_s, 0.5 - LOOK_S)
+        self.assertTrue(self.overload.sheds)
+        for _ in range(12):
+            self.clock.advance(LOOK_S)
+        self.assertFalse(self.overload.sheds)
+
+    def test_listeners_hold_while_there_is_no_memory(self) -> None:
+        """They are told once when it begins, and once when it is over."""
+        for self.share in (0.5, 0.98, 0.99, 0.5, 0.4):
+            self.clock.advance(LOOK_S)
+            self.clock.advance(LOOK_S)
+        self.assertEqual(self.held, [True, False])
+
+    def test_it_stops(self) -> None:
+        """Nothing of it is left in the reactor."""
+        self.strain.stop()
+        self.strain.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.strain.start()
