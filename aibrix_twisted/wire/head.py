@@ -24,7 +24,7 @@ _RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (" + _VALUE +
 _FIELD: Final = re.compile(rb"([^:\r\n]+):[\t ]*((?:[^\r\n]*[^\t \r\n])?)[\t ]*\r\n")
 _FIELD_LINE: Final = re.compile(_TOKEN + rb":" + _VALUE)
 _LENGTH: Final = re.compile(rb"[0-9]{1,18}")
-_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{0,5})?")
+_HOST: Final = re.compile(rb"(?:[A-Za-z0-9\-._~!$&'()*+,;=%]+|\[[0-9A-Fa-f:.]+\])(?::([0-9]{0,5}))?")
 _ABSOLUTE: Final = re.compile(rb"https?://([^/?]*)([^?]*)(\?.*)?", re.IGNORECASE)
 
 #: Bodies that a method may bring along are framed by these only.
@@ -210,7 +210,8 @@ def _host_of(fields: Fields, minor_version: int) -> bytes | None:
         if minor_version:
             raise BadMessage(400, "host", "no host header: expected one")
         return None
-    if b"," in host or _HOST.fullmatch(host) is None:
+    found = _HOST.fullmatch(host)
+    if b"," in host or found is None or int(found[1] or 0) > 65535:
         raise BadMessage(400, "host", f"host {_shown(host)}: expected one name or address, with or without a port")
     return host
 

@@ -20,7 +20,12 @@ _CLOCKS = {
 _TELLS = frozenset({"now", "utcnow", "today", "time", "monotonic", "perf_counter", "time_ns", "monotonic_ns"})
 
 #: Tests that watch other processes, which no clock of ours moves.
-_OTHER_PROCESSES = (Path("tests", "engines"), Path("tests", "ops"), Path("tests", "packaging"))
+_OTHER_PROCESSES = (
+    Path("tests", "engines"),
+    Path("tests", "ops"),
+    Path("tests", "packaging"),
+    Path("tests", "e2e", "hostile"),
+)
 
 
 class TimeTests(SynchronousTestCase):

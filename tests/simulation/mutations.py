@@ -64,7 +64,7 @@ MUTATIONS: Final = (
     Mutation("not_cancelled", _RUN, "attempt.end(Cause.CLIENT_GONE)", "pass",
              "the engine goes on for a client who left", 12),
     Mutation("not_cancelled_connecting", _ATTEMPT, "connecting.cancel()", "pass",
-             "a request of a client who left is sent once the connection is there", 209),
+             "a request of a client who left is sent once the connection is there", 419),
     Mutation("rival_not_cancelled", _RUN, "loser.end(Cause.CLIENT_GONE)", "pass",
              "of two attempts the second goes on after the first was taken", 96),
     # -- ends that are told wrongly ---------------------------------------------------------------------------
@@ -101,8 +101,8 @@ MUTATIONS: Final = (
     Mutation("idle_for_ever", _POOL, "while fresh < len(idle) and now - idle[fresh].idle_since > IDLE_LIMIT_S:",
              "while fresh < len(idle) and False:", "connections that nobody needs are kept for ever", 12),
     Mutation("answers_out_of_order", _CLIENT,
-             "while self._reply is None and self._parser.complete and not self._closing and not self._unread:",
-             "while self._parser.complete and not self._closing and not self._unread:",
+             "while self._reply is None and self._parser.complete and not self._ending:",
+             "while self._parser.complete and not self._ending:",
              "of requests that come together each is begun before the one ahead of it is answered", 1),
     # -- bytes -------------------------------------------------------------------------------------------------
     Mutation("usage_not_withheld", _STREAM,

@@ -16,6 +16,7 @@ from aibrix_twisted.domain.settings import (
     HealSettings,
     HealthSettings,
     HedgeSettings,
+    Limits,
     ModelSettings,
     QueueSettings,
     ReplicaSettings,
@@ -213,6 +214,7 @@ class _Maker:
                 wait_down=wait, wait_busy=wait, max_requests=1024 if patient else self.one((0, 2, 1024, 1024))
             ),
             hedge=HedgeSettings(enabled=self.chance(0.15), budget=1.0),
+            limits=Limits(reactor_lag=0.0),  # the simulated clock leaps
             heal=HealSettings(mode="off"),  # its engines do not say the same: there is nothing to go on with
         )
 

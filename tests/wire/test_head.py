@@ -55,6 +55,7 @@ BAD_REQUESTS: tuple[tuple[str, int, bytes], ...] = (
     ("host", 400, b"GET / HTTP/1.1\r\nhost: a b\r\n\r\n"),
     ("host", 400, b"GET / HTTP/1.1\r\nhost:\r\n\r\n"),
     ("host", 400, b"GET / HTTP/1.1\r\nhost: u@a\r\n\r\n"),
+    ("host", 400, b"GET / HTTP/1.1\r\nhost: a:65536\r\n\r\n"),
     ("header_line", 400, b"GET / HTTP/1.1\r\nhost : a\r\n\r\n"),
     ("header_line", 400, b"GET / HTTP/1.1\r\nhost: a\r\n folded\r\n\r\n"),
     ("header_line", 400, b"GET / HTTP/1.1\r\nhost: a\r\n\tfolded\r\n\r\n"),
