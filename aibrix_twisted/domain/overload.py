@@ -45,6 +45,11 @@ class Overload:
         """@param late_s: a turn that is later than that is late; 0: none is."""
         self._late_s = late_s
 
+    @property
+    def minds_lag(self) -> bool:
+        """Whether late turns matter."""
+        return self._late_s > 0
+
     def turned(self, now: float, lag_s: float) -> None:
         """The reactor has come round, so much later than it should."""
         self.lag_s = lag_s

@@ -406,6 +406,13 @@ class Limits:
     @ivar header_line_bytes: of each of its lines; the request line may have 8192.
     @ivar headers: lines of a head.
     @ivar body_bytes: of a request.
+    @ivar json_depth: levels of a request's document.
+    @ivar json_names: of members, in all objects of it together.
+    @ivar json_number: characters of a number in it.
+    @ivar choices: answers that one prompt may ask for (C{n}, C{best_of}).
+    @ivar stops: members of C{stop}.
+    @ivar grammar_bytes: of a regular expression or a grammar that an answer has to match.
+    @ivar template_kwargs: C{chat_template_kwargs} and C{chat_template} are passed on, else refused.
     @ivar answer_bytes: up to which an answer that is no stream is gathered before its head goes out.
     @ivar connections: clients at once; never more than 0.45 of the process's file descriptors.
     @ivar connections_per_address: 0: no bound.
@@ -423,6 +430,13 @@ class Limits:
     header_line_bytes: Annotated[int, Ge(256), Le(1 << 20)] = 16384
     headers: Annotated[int, Ge(8), Le(10000)] = 100
     body_bytes: Annotated[int, Ge(1024)] = 33554432
+    json_depth: Annotated[int, Ge(1), Le(500)] = 64
+    json_names: Annotated[int, Ge(1)] = 10_000
+    json_number: Annotated[int, Ge(1), Le(4000)] = 64
+    choices: Annotated[int, Ge(1)] = 16
+    stops: Annotated[int, Ge(0)] = 16
+    grammar_bytes: Annotated[int, Ge(0)] = 4096
+    template_kwargs: bool = False
     answer_bytes: Annotated[int, Ge(0)] = 8388608
     connections: Annotated[int, Ge(1)] = 20000
     connections_per_address: Annotated[int, Ge(0)] = 0

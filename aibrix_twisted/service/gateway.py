@@ -315,6 +315,7 @@ class Gateway(MultiService):
         self._admin_token = _token_of(settings)
         self.metrics.configure(genai=settings.metrics.genai)
         self.exchanges.configure(settings)
+        self._strain.start()
         self._discovery.configure(self._with_extra(settings))
         self._access_log.configure(settings.access_log)
         self.exchanges.tracer = self._tracing.configure(settings.tracing)

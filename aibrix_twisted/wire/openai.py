@@ -7,58 +7,33 @@ a document nested beyond reason, bytes that are not UTF-8.
 
 from __future__ import annotations
 
-import json
-import re
 from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
 
+from aibrix_twisted.wire.bounds import BadRequest, Bounds, check_document, check_members
 from aibrix_twisted.wire.multipart import BadForm, boundary_of, fields_of
 from aibrix_twisted.wire.routes import Dialect, Route
 
-MAX_DEPTH: Final = 64
 MAX_MODEL_CHARACTERS: Final = 256
 
-#: Members that are read here.  None of them may come twice.
-_READ: Final = frozenset(
+#: Members without which a request asks for nothing special.
+_MORE: Final = frozenset(
     {
         "max_completion_tokens",
         "max_output_tokens",
-        "max_tokens",
-        "model",
         "n",
         "previous_response_id",
         "prompt",
         "return_token_ids",
         "store",
-        "stream",
         "stream_options",
         "user",
     }
 )
 
-#: Those without which a request asks for nothing special.
-_MORE: Final = _READ - {"max_tokens", "model", "stream"}
-
-#: The same as they are mostly spelled, wherever in a document, text included: one search, for it may be long.
-_NAMES: Final = re.compile(rb'"(%b)"[ \t\r\n]*+:' % "|".join(sorted(_READ)).encode())
-
-#: An escape that spells a letter of such a name, or C{_}; clients that write ASCII only spell many others.
-_SPELLED_LETTER: Final = re.compile(rb"\\u00(?:5[fF]|6[1-9a-fA-F]|7[0-9aA])")
-
-
-class BadRequest(Exception):
-    """The body is not what the path takes.
-
-    @ivar status: 400, or 415 for a kind of content that is not taken.
-    @ivar param: the member that is at fault, where one is.
-    """
-
-    def __init__(self, message: str, *, param: str | None = None, status: int = 400) -> None:
-        super().__init__(message)
-        self.param = param
-        self.status = status
+_USUAL: Final = Bounds()
 
 
 @dataclass(slots=True)
@@ -87,17 +62,18 @@ class Asked:
     stateful: bool = False
 
 
-def peek(route: Route, content_type: bytes | None, body: bytes) -> Asked:
+def peek(route: Route, content_type: bytes | None, body: bytes, bounds: Bounds = _USUAL) -> Asked:
     """Read what a body asks.
 
     @param content_type: the header's value.
+    @param bounds: of a JSON document.
     @raise BadRequest: it is not what the path takes.
     """
     if route.multipart:
         return _peek_form(route, content_type, body)
     if content_type is not None and content_type != b"application/json":
         _check_kind(content_type)
-    document = _decoded(body)
+    document = _decoded(body, bounds)
     asked = Asked(route, _model(route, document.get("model")), _stream(document.get("stream")))
     if _MORE.isdisjoint(document):  # the usual case, in one look
         asked.stateful = route.dialect is Dialect.RESPONSES
@@ -131,7 +107,7 @@ def _check_kind(content_type: bytes) -> None:
         raise BadRequest(f"content-type {kind.decode('latin-1')!r}: expected application/json", status=415)
 
 
-def _decoded(body: bytes) -> dict[str, Any]:
+def _decoded(body: bytes, bounds: Bounds) -> dict[str, Any]:
     if not body:
         raise BadRequest("the body is empty: expected a JSON object")
     try:
@@ -140,41 +116,9 @@ def _decoded(body: bytes) -> dict[str, Any]:
         raise BadRequest(f"the body is not JSON: {error}") from None
     if not isinstance(document, dict):
         raise BadRequest(f"the body is {_shown(document)}: expected a JSON object")
-    if body.count(b"{") + body.count(b"[") > MAX_DEPTH:
-        _check_depth(document)
-    names = _NAMES.findall(body)
-    if len(set(names)) != len(names) or (body.find(b"\\u00") >= 0 and _SPELLED_LETTER.search(body) is not None):
-        _check_names(body)
+    check_document(body, document, bounds)
+    check_members(document, bounds)
     return document
-
-
-def _check_depth(document: dict[str, Any]) -> None:
-    level: list[Any] = [document]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, (dict, list))
-        ]
-        if not level:
-            return
-    raise BadRequest(f"the body is nested deeper than {MAX_DEPTH} levels")
-
-
-def _check_names(body: bytes) -> None:
-    """A name that comes twice at the top means one thing to one reader and another to the next (RFC 8259 §4)."""
-    pairs: list[tuple[str, Any]] = []
-
-    def remember(found: list[tuple[str, Any]]) -> None:
-        pairs[:] = found  # the outermost object is the last to be read
-
-    json.loads(body, object_pairs_hook=remember)
-    seen = set()
-    for name, _ in pairs:
-        if name in seen and name in _READ:
-            raise BadRequest(f"{name!r} comes twice: expected it once", param=name)
-        seen.add(name)
 
 
 def _model(route: Route, model: Any) -> str:
@@ -231,5 +175,7 @@ def _peek_form(route: Route, content_type: bytes | None, body: bytes) -> Asked:
 
 def _shown(value: Any) -> str:
     """A stranger's value, as it may be said: short, on one line."""
-    text = ascii(value) if isinstance(value, str) else json.dumps(value)[:80]
+    if isinstance(value, (dict, list)):
+        return "an object" if isinstance(value, dict) else "an array"
+    text = ascii(value[:80]) if isinstance(value, str) else orjson.dumps(value).decode()
     return text if len(text) <= 60 else text[:60] + "..."

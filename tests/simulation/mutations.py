@@ -64,7 +64,7 @@ MUTATIONS: Final = (
     Mutation("not_cancelled", _RUN, "attempt.end(Cause.CLIENT_GONE)", "pass",
              "the engine goes on for a client who left", 12),
     Mutation("not_cancelled_connecting", _ATTEMPT, "connecting.cancel()", "pass",
-             "a request of a client who left is sent once the connection is there", 419),
+             "a request of a client who left is sent once the connection is there", 209),
     Mutation("rival_not_cancelled", _RUN, "loser.end(Cause.CLIENT_GONE)", "pass",
              "of two attempts the second goes on after the first was taken", 96),
     # -- ends that are told wrongly ---------------------------------------------------------------------------

@@ -285,6 +285,9 @@ class World:
             patch("aibrix_twisted.service.exchange.sizes.AHEAD", self.scenario.temper.buffer),
             patch("aibrix_twisted.service.downstream.flow.AHEAD", self.scenario.temper.buffer),
             patch("aibrix_twisted.service.wheel.set", OrderedSet, create=True),
+            patch(
+                "aibrix_twisted.service.process.strain.memory_groups", tuple
+            ),  # what this machine grants is no seed's
             patch.object(Exchanges, "fleet_is", remembered),
         ):
             yield

@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.wire.openai import Asked, BadRequest, peek
+from aibrix_twisted.wire.bounds import BadRequest
+from aibrix_twisted.wire.openai import Asked, peek
 from aibrix_twisted.wire.routes import ROUTES
 
 JSON = b"application/json"

@@ -25,6 +25,10 @@ class Catalogue:
             if model in merged:
                 merged.setdefault(alias, {**merged[model], "id": alias, "root": model})
         self._entries = merged
+        self._most: dict[str, int | None] = {}
+        for replica in fleet.replicas:
+            for entry in _entries(replica, entries.get(replica.name, ())):
+                self._most[entry["id"]] = _most_of(self._most.get(entry["id"], 0), entry.get("max_model_len"))
         self._list = model_list(merged.values())
 
     def listed(self) -> bytes:
@@ -40,6 +44,14 @@ class Catalogue:
         """How many tokens a model takes and makes in all, where its engine says so (vLLM's C{max_model_len})."""
         said = self._entries.get(name, {}).get("max_model_len")
         return said if type(said) is int and said > 0 else None
+
+    def most_tokens(self, model: str) -> int | None:
+        """The same of the replica of it that can most; C{None} where one of them does not say."""
+        return self._most.get(model)
+
+
+def _most_of(known: int | None, said: object) -> int | None:
+    return None if known is None or type(said) is not int or said <= 0 else max(known, said)
 
 
 def _entries(replica: Replica, said: Iterable[Entry]) -> Iterable[Entry]:

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.settings import Limits
 from aibrix_twisted.errors import (
     ClientError,
     InvalidBody,
@@ -15,8 +16,9 @@ from aibrix_twisted.errors import (
     UnsupportedMedia,
 )
 from aibrix_twisted.service.exchange.failures import visible
+from aibrix_twisted.wire.bounds import BadRequest, Bounds
 from aibrix_twisted.wire.head import RequestHead
-from aibrix_twisted.wire.openai import Asked, BadRequest, peek
+from aibrix_twisted.wire.openai import Asked, peek
 from aibrix_twisted.wire.routes import Route
 from aibrix_twisted.wire.unquoted import unquoted
 
@@ -33,14 +35,27 @@ def coded_body(coding: bytes) -> UnsupportedMedia:
     )
 
 
-def read(route: Route, fields: Mapping[bytes, bytes], body: bytes) -> Asked:
+def bounds_of(limits: Limits) -> Bounds:
+    """What a body may be."""
+    return Bounds(
+        depth=limits.json_depth,
+        names=limits.json_names,
+        number=limits.json_number,
+        choices=limits.choices,
+        stops=limits.stops,
+        grammar_bytes=limits.grammar_bytes,
+        template_kwargs=limits.template_kwargs,
+    )
+
+
+def read(route: Route, fields: Mapping[bytes, bytes], body: bytes, bounds: Bounds) -> Asked:
     """What the body asks.
 
     @param fields: of the head.
     @raise ClientError: the body is not what the path takes.
     """
     try:
-        return peek(route, fields.get(b"content-type"), body)
+        return peek(route, fields.get(b"content-type"), body, bounds)
     except BadRequest as bad:
         kind: type[ClientError] = UnsupportedMedia if bad.status == UnsupportedMedia.status else InvalidBody
         logged = unquoted(str(bad), bad.param or "body")
@@ -62,6 +77,18 @@ def model_of(asked: Asked, fleet: Fleet, lot: float) -> str | None:
         raise InvalidBody("'model' is a required property: more than one model is served", param="model")
     header = (b"x-error-no-model-backends", visible(asked.model))
     raise UnknownModel(f"the model {asked.model!r} does not exist", param="model", headers=(header,))
+
+
+def check_tokens(asked: Asked, most: int | None) -> None:
+    """Hold what may be generated against what the model can.
+
+    @param most: tokens of prompt and answer together, where the engines say; they refuse the rest themselves.
+    @raise InvalidBody: it is more.
+    """
+    if most is not None and asked.max_tokens is not None and asked.max_tokens > most:
+        raise InvalidBody(
+            f"{asked.max_tokens} tokens are asked for: the model has {most} for prompt and answer", param="max_tokens"
+        )
 
 
 def total_timeout(head: RequestHead, default_s: float) -> float:

@@ -31,7 +31,7 @@ from aibrix_twisted.service.discovery.catalogue import Catalogue
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.work import Work
-from aibrix_twisted.service.exchange.admit import coded_body
+from aibrix_twisted.service.exchange.admit import bounds_of, coded_body
 from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.local import Local, allowed, is_local, label_of
@@ -85,6 +85,7 @@ class Exchanges:
     @ivar orphans: exchanges whose client left, and whose answer is read to its end all the same.
     @ivar book: exchanges that are not over, and the last that are.
     @ivar tracer: keeps spans of those that are sampled; C{None}: of none.
+    @ivar bounds: of bodies.
     @ivar late: counts of what came for a response that had ended, by event.
     @ivar heal_modes: how streams of a model are continued, where that is set for it.
     @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
@@ -144,6 +145,7 @@ class Exchanges:
         """Take these settings for exchanges that begin from now on."""
         self.settings = settings
         self.memory.configure(memory_limit(settings.limits.memory_bytes))
+        self.bounds = bounds_of(settings.limits)
         self.overload.configure(settings.limits.reactor_lag)
         self.budget = RetryBudget(settings.retry.budget)
         self.heal_budget = RetryBudget(settings.heal.budget, floor=HEAL_FLOOR)

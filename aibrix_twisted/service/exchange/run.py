@@ -131,7 +131,7 @@ class Run:
         exchange.bytes_in = len(body)
         self._body = body
         try:
-            self._asked = asked = admit.read(self._route, head.fields, body)
+            self._asked = asked = admit.read(self._route, head.fields, body, exchanges.bounds)
             exchange.stream = asked.stream
             self._total_s = admit.total_timeout(head, self._total_s)
             self._priority = priority_of(head)
@@ -160,6 +160,8 @@ class Run:
             plan = routing.plan
             exchange.policy, exchange.profile, exchange.sticky = plan.strategy.said, plan.profile, plan.strategy.sticky
             exchange.model = model
+            if self._asked.max_tokens is not None:
+                admit.check_tokens(self._asked, self._exchanges.catalogue.most_tokens(model))
 
     def _candidates(self, tried: Tried) -> Sequence[Replica] | Lack:
         """Who may be asked now."""

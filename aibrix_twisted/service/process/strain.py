@@ -37,9 +37,10 @@ class Strain:
         self._groups = memory_groups()
 
     def start(self) -> None:
-        """Begin to look."""
-        self._seen = self._clock.seconds()
-        log_failure_of(self._call.start(LOOK_S, now=False), "looking for overload")
+        """Begin to look, if there is anything to be seen: memory that is bounded, or a lag that matters."""
+        if (self._groups or self._overload.minds_lag) and not self._call.running:
+            self._seen = self._clock.seconds()
+            log_failure_of(self._call.start(LOOK_S, now=False), "looking for overload")
 
     def stop(self) -> None:
         """Look no more."""

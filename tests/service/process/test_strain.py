@@ -49,6 +49,21 @@ class StrainTests(SynchronousTestCase):
             self.clock.advance(LOOK_S)
         self.assertEqual(self.held, [True, False])
 
+    def test_nothing_to_see(self) -> None:
+        """Where memory is not bounded, and turns may be as late as they are."""
+        self.strain.stop()
+        self.patch(module, "memory_groups", tuple)
+        overload = Overload()
+        strain = Strain(self.clock, overload, self.held.append)
+        strain.start()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        overload.configure(0.25)
+        strain.start()
+        strain.start()
+        self.assertEqual(len(self.clock.getDelayedCalls()), 1)
+        strain.stop()
+        self.strain.start()
+
     def test_it_stops(self) -> None:
         """Nothing of it is left in the reactor."""
         self.strain.stop()

@@ -1,0 +1,170 @@
+"""What a JSON body may be, so that two readers of it read the same, and neither of them is hurt by it.
+
+A name that comes twice means one thing to one reader and another to the next (RFC 8259 §4); a number of thousands of
+digits, a document of a hundred thousand names or nested a thousand deep costs its reader more than its writer; and some
+members make an engine work without end, or run what a client wrote: how many answers, how many words to stop at, how
+long an expression to match, templates.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+
+class BadRequest(Exception):
+    """The body is not what the path takes.
+
+    @ivar status: 400, or 415 for a kind of content that is not taken.
+    @ivar param: the member that is at fault, where one is.
+    """
+
+    def __init__(self, message: str, *, param: str | None = None, status: int = 400) -> None:
+        super().__init__(message)
+        self.param = param
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bounds:
+    """How much of each.
+
+    @ivar depth: levels of objects and arrays.
+    @ivar names: of members, in all objects together.
+    @ivar number: characters of a number.
+    @ivar choices: answers to one prompt (C{n}, C{best_of}).
+    @ivar stops: in C{stop}.
+    @ivar grammar_bytes: of a regular expression or a grammar.
+    @ivar template_kwargs: templates, and arguments for them, are passed on.
+    """
+
+    depth: int = 64
+    names: int = 10_000
+    number: int = 64
+    choices: int = 16
+    stops: int = 16
+    grammar_bytes: int = 4096
+    template_kwargs: bool = False
+
+
+#: A list that is longer is asked for the kinds that are in it, all at once.
+_LONG: Final = 64
+_NESTING: Final = frozenset({dict, list})
+
+#: Whatever a number is made of, as the same.
+_NUMBERS: Final = bytes.maketrans(b"123456789.eE+-", b"0" * 14)
+
+#: Where something stands between a name and its colon.
+_APART: Final = (b" :", b"\n:", b"\t:", b"\r:")
+
+
+def check_document(body: bytes, document: dict[str, Any], bounds: Bounds) -> None:
+    """Hold a document against its bounds.
+
+    @param document: the body, decoded.
+    @raise BadRequest: it is beyond one, or says a name twice.
+    """
+    names, floats = _measured(document, bounds)
+    if names > bounds.names:
+        raise BadRequest(f"the body has {names} names: expected {bounds.names} at most")
+    # Decoded, a name that comes twice is there once: then the text has more of them.
+    said = body.count(b'":') - body.count(b'\\":')
+    plain = said == names and b'\\\\":' not in body and not any(apart in body for apart in _APART)
+    if plain and not (floats and b"0" * (bounds.number + 1) in body.translate(_NUMBERS)):
+        return
+    _check_text(body, bounds)
+
+
+def _measured(document: dict[str, Any], bounds: Bounds) -> tuple[int, bool]:
+    """How many names there are, and whether there is a number that is not a small whole one."""
+    names, floats = 0, False
+    level: list[Any] = [document]
+    depth = 0
+    while level:
+        depth += 1
+        if depth > bounds.depth:
+            raise BadRequest(f"the body is nested deeper than {bounds.depth} levels")
+        inner = []
+        for outer in level:
+            values = outer
+            if type(outer) is dict:
+                names += len(outer)
+                values = outer.values()
+            if len(values) > _LONG:
+                kinds = set(map(type, values))
+                floats = floats or float in kinds
+                if kinds.isdisjoint(_NESTING):
+                    continue
+            for value in values:
+                kind = type(value)
+                if kind is dict or kind is list:
+                    inner.append(value)
+                elif kind is float:
+                    floats = True
+        level = inner
+    return names, floats
+
+
+def _check_text(body: bytes, bounds: Bounds) -> None:
+    """What only the text tells, once more and slowly."""
+
+    def unique(pairs: list[tuple[str, Any]]) -> None:
+        seen = set()
+        for name, _ in pairs:
+            if name in seen:
+                raise BadRequest(f"{_shown(name)} comes twice: expected it once", param=name[:256])
+            seen.add(name)
+
+    def number(said: str) -> None:
+        if len(said) > bounds.number:
+            raise BadRequest(f"a number of {len(said)} characters: expected {bounds.number} at most")
+
+    json.loads(body, object_pairs_hook=unique, parse_int=number, parse_float=number)
+
+
+def check_members(document: Mapping[str, Any], bounds: Bounds) -> None:
+    """Hold what makes engines work against its bounds.
+
+    @raise BadRequest: it is beyond one.
+    """
+    if _BOUNDED.isdisjoint(document):
+        return
+    for name in ("n", "best_of"):
+        many = document.get(name)
+        if isinstance(many, (int, float)) and many > bounds.choices:
+            raise BadRequest(f"{name!r} is {many}: expected {bounds.choices} at most", param=name)
+    stop = document.get("stop")
+    if isinstance(stop, list) and len(stop) > bounds.stops:
+        raise BadRequest(f"'stop' has {len(stop)} members: expected {bounds.stops} at most", param="stop")
+    for name in _GRAMMARS:
+        _check_grammar(document.get(name), name, bounds)
+    if not bounds.template_kwargs:
+        for name in _TEMPLATES:
+            if document.get(name):
+                raise BadRequest(f"{name!r} is not taken here: [limits] template_kwargs has it so", param=name)
+    for name in _FURTHER_IN:
+        further = document.get(name)
+        if isinstance(further, dict):
+            check_members(further, bounds)
+
+
+def _check_grammar(said: Any, name: str, bounds: Bounds) -> None:
+    if isinstance(said, str) and (length := len(said.encode())) > bounds.grammar_bytes:
+        raise BadRequest(f"{name!r} has {length} bytes: expected {bounds.grammar_bytes} at most", param=name)
+
+
+#: Expressions and grammars, by their names in vLLM and SGLang, and in vLLM before 0.12.
+_GRAMMARS: Final = ("regex", "grammar", "ebnf", "guided_regex", "guided_grammar", "structural_tag")
+_TEMPLATES: Final = ("chat_template_kwargs", "chat_template")
+
+#: Members that have such members.
+_FURTHER_IN: Final = ("structured_outputs", "sampling_params", "response_format")
+
+_BOUNDED: Final = frozenset({"n", "best_of", "stop", *_GRAMMARS, *_TEMPLATES, *_FURTHER_IN})
+
+
+def _shown(name: str) -> str:
+    text = ascii(name)
+    return text if len(text) <= 60 else text[:60] + "..."
