@@ -432,7 +432,7 @@ class Limits:
     body_bytes: Annotated[int, Ge(1024)] = 33554432
     json_depth: Annotated[int, Ge(1), Le(500)] = 64
     json_names: Annotated[int, Ge(1)] = 10_000
-    json_number: Annotated[int, Ge(1), Le(4000)] = 64
+    json_number: Annotated[int, Ge(32), Le(4000)] = 64
     choices: Annotated[int, Ge(1)] = 16
     stops: Annotated[int, Ge(0)] = 16
     grammar_bytes: Annotated[int, Ge(0)] = 4096

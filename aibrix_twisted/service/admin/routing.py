@@ -10,6 +10,7 @@ import orjson
 
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.policy.candidates import Lack
@@ -38,6 +39,11 @@ class Routed(Protocol):
     @property
     def fleet(self) -> Fleet:
         """The fleet as it is now."""
+        ...
+
+    @property
+    def settings(self) -> Settings:
+        """Those in force now."""
         ...
 
     @property
@@ -82,7 +88,7 @@ def route_document(state: Routed, question: Any) -> RouteAnswer:
     route, fields, body = _question(question)
     answer: RouteAnswer = {"policy": "", "profile": "", "decision": None, "lack": None, "refused": None}
     try:
-        asked = admit.read(route, fields, body)
+        asked = admit.read(route, fields, body, admit.bounds_of(state.settings.limits))
         model = admit.model_of(asked, state.fleet, 0.0)
         if model is None:
             return {**answer, "lack": Lack.DOWN.value}

@@ -59,6 +59,7 @@ class AdminState(State):
 
     def __init__(self, settings: Settings | None = None) -> None:
         super().__init__()
+        self.settings = settings or Settings()
         self.ready = True
         self.admin_token = ""
         self.reloads = 0
