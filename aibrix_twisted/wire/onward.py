@@ -35,12 +35,15 @@ NOT_SENT_ON: Final = HOP_BY_HOP | frozenset(
         b"forwarded",
         b"host",
         b"routing-strategy",
+        b"target-pod",
+        b"user",
         b"via",
-        b"x-aibrix-priority",
-        b"x-aibrix-session-key",
-        b"x-forwarded-for",
+        b"x-original-url",
+        b"x-real-ip",
         b"x-request-id",
         b"x-request-timeout",
+        b"x-rewrite-url",
+        b"x-user-id",
     }
 )
 
@@ -50,12 +53,12 @@ NOT_PASSED_ON: Final = HOP_BY_HOP | frozenset(
         b"content-length",
         b"request-id",
         b"routing-strategy",
-        b"x-aibrix-attempts",
-        b"x-aibrix-edited",
-        b"x-aibrix-replica",
         b"x-request-id",
     }
 )
+
+#: And all that begins so: what is said by a gateway is said by this one.
+OURS: Final = (b"x-aibrix-", b"x-forwarded-", b"x-gateway-")
 
 _NAMES_NOTHING: Final = frozenset({b"keep-alive", b"close"})
 
@@ -68,15 +71,20 @@ def options_of(value: bytes) -> frozenset[bytes]:
 def onward(headers: Headers, fields: Fields, own: frozenset[bytes]) -> bytes:
     """The lines, each with its line end, that go on to the other side.
 
-    Left out are those that C{Connection} names, those in C{own}, and spellings of either with C{_} for C{-}, which
-    some readers take for the same.
+    Left out are those that C{Connection} names, those in C{own}, those that begin as L{OURS} do, and what is spelled as
+    any of these, or as another that is there, but for C{_} in the place of C{-}: some readers take it for the same.
 
     @param own: lower case, L{HOP_BY_HOP} among them.
     """
     named = fields.get(b"connection")
     if named is not None and named.lower() not in _NAMES_NOTHING:
         own = own | options_of(named)
-    kept = [header for header in headers if header[0].lower() not in own]
+    kept = [header for header in headers if (name := header[0].lower()) not in own and not name.startswith(OURS)]
     if b"_" in b"".join(fields):
-        kept = [header for header in kept if header[0].lower().replace(b"_", b"-") not in own]
+        kept = [header for header in kept if not _shadows(header[0].lower(), fields, own)]
     return b"".join([b"%b: %b\r\n" % header for header in kept])
+
+
+def _shadows(name: bytes, fields: Fields, own: frozenset[bytes]) -> bool:
+    plain = name.replace(b"_", b"-")
+    return plain != name and (plain in own or plain in fields or plain.startswith(OURS))

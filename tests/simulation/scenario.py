@@ -189,7 +189,9 @@ class _Maker:
             first_byte=30.0 if patient else self.one((2.0, 5.0)),
             stall=20.0 if patient else self.one((1.5, 4.0)),
             total=90.0 if patient else self.one((6.0, 12.0, 0.0)),
-            client_header=self.one((2.0, 5.0)),
+            client_header=max(
+                self.one((2.0, 5.0)), 30.0 if patient else 0.0
+            ),  # it bounds silence before the first, too
             client_body=self.one((3.0, 6.0)),
             client_stall=self.one((2.0, 5.0)) if not good else 30.0,
             keepalive=self.one((1.0, 3.0)) if not patient else 30.0,

@@ -274,10 +274,9 @@ class DownstreamConnection(Protocol):
         elif not self._parser.idle:
             if waited > timeouts.client_header:
                 self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
-        elif not self._requests:
-            if waited > timeouts.client_header:  # to say anything would be an answer to a request that is just coming
-                self._exchanges.dropped("silent")
-                self._close()
+        elif not self._requests and waited > self._patience(min(timeouts.client_header, timeouts.keepalive)):
+            self._exchanges.dropped("silent")  # a word to it would be the answer to a request that is just coming
+            self._close()
         elif waited > self._patience(timeouts.keepalive) + (timeouts.client_stall if self._unsent else 0.0):
             self._close()
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.e2e.hostile.daemon import ONCE, REACTORS, Daemon
+from tests.e2e.hostile.daemon import ONCE, REACTORS, Daemon, until
+from tests.e2e.hostile.line import Line
 from tests.e2e.hostile.origin import Origin
 
 #: Deadlines that a test need not wait long for.
@@ -27,5 +28,17 @@ def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The gateway on this reactor."""
     origin = Origin()
     with Daemon(request.param, origin.port, SHORT) as daemon:
+        _warm_up(daemon)
+        descriptors, resident = daemon.descriptors, daemon.resident_bytes
         yield Rig(daemon, origin)
+        until(lambda: daemon.descriptors <= descriptors + 2)
+        assert daemon.resident_bytes - resident < 16 << 20, "memory that all cases together have cost"
     origin.close()
+
+
+def _warm_up(daemon: Daemon) -> None:
+    """What is made with the first requests stays."""
+    for _ in range(50):
+        with Line(daemon.port) as line:
+            line.send(b"GET /v1/models HTTP/1.1\r\nhost: gw\r\n\r\n")
+            assert line.answer().status == 200

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -41,11 +42,12 @@ class Daemon:
     @ivar port: where clients connect.
     """
 
-    def __init__(self, reactor: str, engine: int, more: str = ONCE, *, replica: str = "") -> None:
+    def __init__(self, reactor: str, engine: int, more: str = ONCE, *, replica: str = "", descriptors: int = 0) -> None:
         """
         @param engine: the port of the only replica, which serves the model C{m}.
         @param more: sections of its configuration.
         @param replica: what else that says of the replica.
+        @param descriptors: that it may have; 0: as many as we.
         """
         self.port = free_port()
         self.admin = free_port()
@@ -63,6 +65,8 @@ class Daemon:
             self._process = subprocess.Popen(
                 (*command, "-c", "gateway.toml"), cwd=self._folder, stdout=log, stderr=log, env=dict(os.environ)
             )
+        if descriptors:  # before it has read how many there are: that comes after a second of imports
+            resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
 
     def __enter__(self) -> Daemon:
         deadline = time.monotonic() + PATIENCE_S
@@ -86,6 +90,12 @@ class Daemon:
         if kind is None:
             assert code == 0, self.log
             assert "Traceback" not in self.log, self.log
+
+    def stop_for(self, seconds: float) -> None:
+        """Keep its process from running for so long."""
+        self._process.send_signal(signal.SIGSTOP)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGCONT)
 
     @property
     def log(self) -> str:
