@@ -17,11 +17,13 @@ class ReplicaUrl:
 
     @ivar host: IPv6 without brackets.
     @ivar prefix: the path, without a slash at its end.
+    @ivar secure: TLS is spoken there.
     """
 
     host: str
     port: int
     prefix: str
+    secure: bool = False
 
     @property
     def authority(self) -> str:
@@ -32,7 +34,7 @@ class ReplicaUrl:
 def parse_replica_url(text: str) -> ReplicaUrl:
     """Take a URL apart.
 
-    @raise ValueError: it is not one of C{http://host[:port][/prefix]}; says what was expected.
+    @raise ValueError: it is not one of C{http[s]://host[:port][/prefix]}; says what was expected.
     """
     if not (text.isascii() and text.isprintable()) or " " in text:
         raise ValueError("expected a URL of visible ASCII characters")  # urlsplit leaves out what is invisible
@@ -41,15 +43,16 @@ def parse_replica_url(text: str) -> ReplicaUrl:
         port = parts.port
     except ValueError as error:
         raise ValueError(f"expected http://host:port ({error})") from None
-    if parts.scheme == "https":
-        raise ValueError("expected http://: TLS towards replicas is not supported yet")
-    if parts.scheme != "http":
-        raise ValueError("expected a URL that begins with http://")
+    if parts.scheme not in ("http", "https"):
+        raise ValueError("expected a URL that begins with http:// or https://")
     if parts.username is not None or "?" in text or "#" in text:
         raise ValueError("expected http://host:port/prefix, with no user, query or fragment")
     host = parts.hostname or ""
     if _HOST.fullmatch(host) is None:
-        raise ValueError("expected a host name or an address after http://")
+        raise ValueError("expected a host name or an address after ://")
     if _PATH.fullmatch(parts.path) is None:
         raise ValueError("expected a path of URL characters")
-    return ReplicaUrl(host, 80 if port is None else port, parts.path.rstrip("/"))
+    secure = parts.scheme == "https"
+    if port is None:
+        port = 443 if secure else 80
+    return ReplicaUrl(host, port, parts.path.rstrip("/"), secure)

@@ -18,10 +18,28 @@ Engine = Literal["vllm", "sglang", "trtllm", "llamacpp", "openai"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReplicaTlsSettings:
+    """C{[replica.tls]}: how a replica at an C{https://} URL is spoken to.  Files are in PEM.
+
+    @ivar ca: the authorities that may vouch for it; empty: those that the system trusts.
+    @ivar cert: the certificate that we show it, and after it those that lead to its authority; empty: none.
+    @ivar key: that certificate's, without a passphrase.
+    @ivar server_name: the name that it is asked for, and that its certificate has to be for; empty: the URL's host.
+    @ivar insecure: its certificate is not verified, so that whoever stands between may read and change everything.
+    """
+
+    ca: str = ""
+    cert: str = ""
+    key: str = ""
+    server_name: str = ""
+    insecure: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReplicaSettings:
     """C{[[replica]]}: one engine process.
 
-    @ivar url: C{http://host[:port][/prefix]}.
+    @ivar url: C{http[s]://host[:port][/prefix]}.
     @ivar name: unique; C{host:port} where empty.
     @ivar engine: C{None}: told by its C{/v1/models}.
     @ivar models: what it serves; empty: asked of it.
@@ -31,6 +49,7 @@ class ReplicaSettings:
     @ivar forward_authorization: the client's own C{authorization} goes to it, where no key of ours does.
     @ivar on_client_gone: C{cancel} closes the engine's connection; C{drain} reads the answer to its end.
     @ivar force_usage: usage is asked for in streams whose client did not; C{None}: by engine.
+    @ivar tls: of an C{https://} URL; C{None}: by the defaults.
     """
 
     url: Name
@@ -44,6 +63,7 @@ class ReplicaSettings:
     forward_authorization: bool = False
     on_client_gone: Literal["cancel", "drain"] = "cancel"
     force_usage: bool | None = None
+    tls: ReplicaTlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +170,7 @@ class Timeouts:
     @ivar client_stall: a client that takes nothing of its answer.
     @ivar keepalive: an idle client.
     @ivar keepalive_age: a client's connection that is older is closed after its answer.
+    @ivar tls_handshake: a client's, from when it is there.
     @ivar drain: on SIGTERM, for what is under way.
     @ivar unready: of that time, for so long new connections are still taken while C{/readyz} says 503: for load
         balancers that ask it.
@@ -165,6 +186,7 @@ class Timeouts:
     client_stall: Seconds = 60.0
     keepalive: Seconds = 75.0
     keepalive_age: Seconds = 3600.0
+    tls_handshake: Seconds = 10.0
     drain: SecondsOrNone = 120.0
     unready: SecondsOrNone = 0.0
 
@@ -338,6 +360,47 @@ class DiscoverySettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateSettings:
+    """C{[[tls.certificate]]}: files in PEM, read at the start and at each reload.
+
+    @ivar cert: the certificate, and after it those that lead from it to its authority.
+    @ivar key: its key, without a passphrase.
+    @ivar chain: those that lead to its authority, where they are in a file of their own.
+    """
+
+    cert: Name
+    key: Name
+    chain: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TlsSettings:
+    """C{[tls]}: towards clients, on the listeners named here, and on those of C{listen} and C{admin} that begin with
+    C{ssl:}.
+
+    @ivar listen: more endpoints, of any kind, on which TLS is spoken.
+    @ivar certificate: the first is for clients that ask for no name, or for one that none of them has.
+    @ivar min_version: of TLS.
+    @ivar client_ca: authorities, in PEM, that may vouch for clients.
+    @ivar client_auth: whether clients have to show a certificate; what they show is always verified.
+    @ivar redirect: requests that come without TLS are sent to where it is spoken, but for C{/healthz} and C{/readyz}.
+    @ivar redirect_port: there, as clients see it; 0: that of the first listener with TLS.
+    @ivar hsts_max_age: seconds in which browsers are to come back with TLS only (RFC 6797); 0: they are told nothing.
+    @ivar hsts_subdomains: that goes for names below ours, too.
+    """
+
+    listen: tuple[Name, ...] = ()
+    certificate: tuple[CertificateSettings, ...] = ()
+    min_version: Literal["1.2", "1.3"] = "1.2"
+    client_ca: str = ""
+    client_auth: Literal["none", "optional", "required"] = "none"
+    redirect: bool = False
+    redirect_port: Annotated[int, Ge(0), Le(65535)] = 0
+    hsts_max_age: Annotated[int, Ge(0)] = 0
+    hsts_subdomains: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
     """C{[auth]}.
 
@@ -453,7 +516,7 @@ class Limits:
 class Settings:
     """The whole file.
 
-    @ivar listen: Twisted endpoint strings.
+    @ivar listen: Twisted endpoint strings; empty where C{[tls]} has some.
     @ivar admin: one too, or C{none}.
     @ivar policy: the default one.
     @ivar store: C{memory:} is the only one yet.
@@ -462,7 +525,7 @@ class Settings:
     #: For the reader: nothing unknown, nothing taken for something else.  It holds for the sections, too.
     __pydantic_config__: ClassVar[dict[str, Any]] = {"extra": "forbid", "strict": True}
 
-    listen: Annotated[tuple[Name, ...], MinLen(1)] = ("tcp:8080",)
+    listen: tuple[Name, ...] = ("tcp:8080",)
     admin: Name = "tcp:9090:interface=127.0.0.1"
     policy: Name = "least-request"
     store: Literal["memory:"] = "memory:"
@@ -479,6 +542,7 @@ class Settings:
     prefix_cache: PrefixCacheSettings = field(default_factory=PrefixCacheSettings)
     flight_recorder: FlightRecorderSettings = field(default_factory=FlightRecorderSettings)
     discovery: DiscoverySettings = field(default_factory=DiscoverySettings)
+    tls: TlsSettings = field(default_factory=TlsSettings)
     auth: AuthSettings = field(default_factory=AuthSettings)
     admin_auth: AdminAuthSettings = field(default_factory=AdminAuthSettings)
     access_log: AccessLogSettings = field(default_factory=AccessLogSettings)

@@ -16,12 +16,13 @@ class ReplicaUrlTests(SynchronousTestCase):
         self.assertEqual(parse_replica_url("http://gpu0"), ReplicaUrl("gpu0", 80, ""))
         self.assertEqual(parse_replica_url("http://10.0.0.5:8000/llm/v2/"), ReplicaUrl("10.0.0.5", 8000, "/llm/v2"))
         self.assertEqual(parse_replica_url("http://[::1]:8000/").authority, "[::1]:8000")
+        self.assertEqual(parse_replica_url("https://gpu0/llm"), ReplicaUrl("gpu0", 443, "/llm", secure=True))
+        self.assertEqual(parse_replica_url("https://gpu0:8443"), ReplicaUrl("gpu0", 8443, "", secure=True))
 
     def test_bad_ones(self) -> None:
         """Each says what would have been right."""
         for text, expected in {
-            "https://a": "TLS towards replicas is not supported yet",
-            "ftp://a": "begins with http://",
+            "ftp://a": "begins with http:// or https://",
             "http://": "a host name or an address",
             "http://a:99999": "expected http://host:port",
             "http://u@a": "no user, query or fragment",

@@ -55,6 +55,6 @@ def _keys_at(place: Sequence[str | int]) -> list[str]:
     for part in place:
         if isinstance(part, str):
             section = typing.get_type_hints(section).get(part)
-            while typing.get_origin(section) is tuple:
+            while typing.get_args(section):  # a tuple of tables, or one that may be left out
                 section = typing.get_args(section)[0]
     return sorted(field.name for field in dataclasses.fields(section))

@@ -30,6 +30,8 @@ from aibrix_twisted.service.config.replicas import (
     text_of,
     toml_of,
 )
+from aibrix_twisted.service.config.secure_endpoint import Door, door, doors
+from aibrix_twisted.service.config.tls import certificate_faults, tls_faults
 
 __all__ = ["ConfigError", "Source", "key_of"]
 
@@ -77,10 +79,8 @@ class Source:
 
 def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     """What no type can say."""
-    for index, endpoint in enumerate(settings.listen):
-        yield from _endpoint_fault(("listen", index), endpoint)
-    if settings.admin != "none":
-        yield from _endpoint_fault(("admin",), settings.admin)
+    yield from _listener_faults(settings)
+    yield from tls_faults(settings.tls)
     yield from _policy_fault(("policy",), settings.policy)
     names: set[str] = set()
     for index, replica in enumerate(settings.replica):
@@ -93,13 +93,49 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     yield from _tracing_fault(settings.tracing.endpoint)
 
 
-def _endpoint_fault(place: Place, endpoint: str) -> Iterator[tuple[Place, str]]:
+def _listener_faults(settings: Settings) -> Iterator[tuple[Place, str]]:
+    places: list[tuple[Place, str]] = [(("listen", index), said) for index, said in enumerate(settings.listen)]
+    if not (places or settings.tls.listen):
+        yield ("listen",), "found no endpoint, expected at least one, here or in [tls] listen"
+    if settings.admin != "none":
+        places.append((("admin",), settings.admin))
+    for place, said in places:
+        try:
+            found = door(said)
+        except ValueError as error:
+            yield place, f"found {said!r}, {error}"
+            continue
+        yield from _endpoint_fault(place, said, found.endpoint)
+        if found.certificate is not None:
+            yield from ((place, f"found {said!r}: {what}") for _, what in certificate_faults((), found.certificate))
+        elif found.secure and not settings.tls.certificate:
+            yield place, f"found {said!r}, expected privateKey and certKey in it, or [[tls.certificate]]"
+    for index, said in enumerate(settings.tls.listen):
+        if said.startswith("ssl:"):
+            yield (
+                ("tls", "listen", index),
+                f"found {said!r}, expected it without ssl:, TLS is spoken on all of these",
+            )
+        else:
+            yield from _endpoint_fault(("tls", "listen", index), said, said)
+    if settings.tls.redirect and not any(each.secure for each in _doors(settings)):
+        yield ("tls", "redirect"), "found true, expected a listener with TLS to redirect to"
+
+
+def _doors(settings: Settings) -> list[Door]:
+    try:
+        return doors(settings)
+    except ValueError:  # said where it stands
+        return []
+
+
+def _endpoint_fault(place: Place, said: str, endpoint: str) -> Iterator[tuple[Place, str]]:
     if endpoint.startswith("systemd:"):
         return  # only the process that was handed the sockets can tell
     try:
         serverFromString(None, endpoint)
     except (ValueError, TypeError, KeyError, IndexError, OSError) as error:
-        yield place, f"found {endpoint!r}, expected an endpoint such as tcp:8080:interface=127.0.0.1 ({error})"
+        yield place, f"found {said!r}, expected an endpoint such as tcp:8080:interface=127.0.0.1 ({error})"
 
 
 def _policy_fault(place: Place, policy: str) -> Iterator[tuple[Place, str]]:

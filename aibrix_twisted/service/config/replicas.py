@@ -16,6 +16,7 @@ from aibrix_twisted.domain.settings import ReplicaSettings
 from aibrix_twisted.service.config.expected import expectation, is_unknown_key
 from aibrix_twisted.service.config.locate import Lines, dotted
 from aibrix_twisted.service.config.locate import Path as Place
+from aibrix_twisted.service.config.tls import replica_tls_faults
 
 
 class ConfigError(Exception):
@@ -148,10 +149,13 @@ def replica_faults(place: Place, replica: ReplicaSettings, names: set[str]) -> I
 
     @param names: those of the replicas before it; its own is added.
     """
+    url = None
     try:
-        parse_replica_url(replica.url)
+        url = parse_replica_url(replica.url)
     except ValueError as error:
         yield (*place, "url"), f"found {replica.url!r}, {error}"
+    if replica.tls is not None:
+        yield from replica_tls_faults((*place, "tls"), replica.tls, url)
     if replica.name in names:
         yield (*place, "name"), f"found {replica.name!r} a second time, expected a name of its own"
     elif replica.name and not (replica.name.isascii() and replica.name.isprintable() and " " not in replica.name):

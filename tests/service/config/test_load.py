@@ -75,7 +75,10 @@ class LoadTests(SynchronousTestCase):
                 'gateway.toml:2: retry.resend_reused: found "no", expected true or false',
             ),
             ("[no_such]\nbudget = 0.1", "gateway.toml:1: no_such: found an unknown key"),
-            ("listen = []", "gateway.toml:1: listen: found [], expected members: at least 1"),
+            (
+                "listen = []",
+                "gateway.toml:1: listen: found no endpoint, expected at least one, here or in [tls] listen",
+            ),
             ('listen = "tcp:1"', 'gateway.toml:1: listen: found "tcp:1", expected a list'),
             ('listen = ["tpc:1"]', "gateway.toml:1: listen[0]: found 'tpc:1', expected an endpoint such as"),
             ('store = "redis://x"', "gateway.toml:1: store: found \"redis://x\", expected one of 'memory:'"),
@@ -84,7 +87,7 @@ class LoadTests(SynchronousTestCase):
                 "gateway.toml:1: policy: found 'best', expected one of auto, cache-aware, consistent-hash,",
             ),
             ("[[replica]]\nname = 'x'", "gateway.toml:1: replica[0].url: found nothing, expected a value"),
-            ('[[replica]]\nurl = "https://a"', "gateway.toml:2: replica[0].url: found 'https://a', expected http://"),
+            ('[[replica]]\nurl = "htps://a"', "gateway.toml:2: replica[0].url: found 'htps://a', expected a URL that"),
             (
                 '[[replica]]\nurl = "http://a:1"\n[[replica]]\nurl = "http://b:1"\nname = "a:1"',
                 "gateway.toml:5: replica[1].name: found 'a:1' a second time",
