@@ -20,7 +20,7 @@ _IMPURE = frozenset({"twisted", "socket", "ssl", "select", "asyncio", "threading
 _STARTERS = {Path(PACKAGE, "tap.py"), Path(PACKAGE, "demo", "__main__.py")}
 
 #: Parts of service/ that others may use: they know of nobody.
-_COMMON = frozenset({"wheel", "owned", "reactor"})
+_COMMON = frozenset({"wheel", "owned", "reactor", "tls"})
 
 #: Who joins the parts together.
 _JOINERS = frozenset({"audit", "exchange", "process", "gateway", "reactor"})
@@ -32,6 +32,8 @@ _NEIGHBOURS = {
     ("admin", "discovery"): "the admin listener is where the fleet is shown and changed",
     ("admin", "telemetry"): "the admin listener is where the metrics are read",
     ("discovery", "health"): "whoever keeps the fleet asks each replica how it is",
+    ("tls", "config"): "certificates are read as they were when the settings were checked",
+    ("tls", "downstream"): "what waits to be sent is told of a transport in one place",
     ("discovery", "config"): "a replica's key is read from its file when the replica is made",
 }
 
