@@ -63,4 +63,5 @@ class Flood:
                 self._outlet.piece(self._last)
                 self._outlet.end()
                 return
-        self.resumeProducing()
+        if not self._paused:
+            self.resumeProducing()

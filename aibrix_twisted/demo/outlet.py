@@ -177,13 +177,14 @@ class Outlet:
     def _reset(self) -> None:
         """Once what was written has arrived, a close that throws away the rest on both sides."""
         handle = getattr(self._transport, "socket", None)
+        beneath = getattr(self._transport, "transport", self._transport)  # TLS would say good-bye
         if handle is None or not self._transport.connected:
             self._transport.abortConnection()
         elif _unheard_bytes(handle):
             self._clock.callLater(0.001, self._reset)
         else:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
-            self._transport.abortConnection()
+            beneath.abortConnection()
 
 
 def _unheard_bytes(handle: socket.socket) -> int:
