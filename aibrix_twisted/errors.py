@@ -7,7 +7,8 @@
         MalformedRequest  InvalidBody  BodyTooLarge  UnsupportedMedia  UnknownPath  MethodNotAllowed
         UnknownModel  UnknownPolicy  UnknownProfile  InvalidFilter  ClientTooSlow  ClientGone
       EngineError      a replica is at fault
-        UpstreamRefused  UpstreamBroke  UpstreamTruncated  UpstreamTimeout  EngineMalformed  EngineReported
+        UpstreamRefused  UpstreamTlsFailed  UpstreamBroke  UpstreamTruncated  UpstreamTimeout
+        EngineMalformed  EngineReported
       GatewayFault     we are at fault, or have nothing to give
         NoReplica  QueueFull  QueueTimeout  Draining  TooManyConnections  TooManyRequests  MemoryFull  Overloaded
         InternalError
@@ -185,6 +186,13 @@ class UpstreamRefused(EngineError):
 
     error_type = "engine_refused"
     code = "upstream_refused"
+
+
+class UpstreamTlsFailed(EngineError):
+    """TLS did not come about, or was ended by the engine: mostly for want of a certificate that is believed."""
+
+    error_type = "engine_tls"
+    code = "upstream_tls_failed"
 
 
 class UpstreamBroke(EngineError):

@@ -93,6 +93,8 @@ def makeService(options: Options) -> IService:
     sockets = Sockets(reactor, take_inheritance(os.environ))
     try:
         gateway = Gateway(reactor, settings, source, pair.replicas() if pair is not None else (), sockets)
+    except ConfigError as error:  # a certificate has changed since
+        _give_up(error.problems, predecessor)
     except ValueError as error:  # what only a process can say of its endpoints
         _give_up([str(error)], predecessor)
     if pair is not None:

@@ -19,9 +19,10 @@ _OUTCOME: Final = len("abandoned")
 _WIDTH: Final = 40
 
 _MEMBERS: Final = (
-    "time", "trace_id", "client", "method", "path", "route", "model", "policy", "replica", "attempts", "status",
-    "outcome", "cause", "error", "reason", "stream", "edited", "bytes_in", "bytes_out", "events", "input_tokens",
-    "output_tokens", "cached_tokens", "tokens_by", "queued_s", "ttft_s", "tpot_s", "duration_s", "slow", "sample",
+    "time", "trace_id", "client", "identity", "method", "path", "route", "model", "policy", "replica", "attempts",
+    "status", "outcome", "cause", "error", "reason", "stream", "edited", "bytes_in", "bytes_out", "events",
+    "input_tokens", "output_tokens", "cached_tokens", "tokens_by", "queued_s", "ttft_s", "tpot_s", "duration_s",
+    "slow", "sample",
 )  # fmt: skip
 
 

@@ -162,9 +162,11 @@ class ResponseAssembly:
         else:
             raise OutOfTurn("a body before its head")
 
-    def end(self, cause: Cause) -> bool:
+    def end(self, cause: Cause, *, unsigned: bool = False) -> bool:
         """The one terminal input.
 
+        @param unsigned: TLS was spoken, and the close did not come through it: it may be anybody's, and says nothing of
+            where the body ends (RFC 9112 §9.8).
         @return: whether it was this call that ended the response.
         """
         if self._phase is _ENDED:
@@ -175,6 +177,7 @@ class ResponseAssembly:
         consumer = self._consumer
         del self._consumer  # who holds us: were it kept, an exchange and its bodies would wait for the collector
         payload = None if headless else consumer.payloadJudged()
-        outcome = outcome_of(cause, payload, close_delimited=self._close_delimited)
+        by_close = self._close_delimited and not unsigned
+        outcome = outcome_of(cause, payload, close_delimited=by_close)
         consumer.ended(Ending(cause, outcome, payload, self.received))  # ... other people's code last
         return True

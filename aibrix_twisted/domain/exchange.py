@@ -26,6 +26,8 @@ class Exchange:
     """What is known of one exchange.  Written by the rooms that it passes, read by the meters and the log.
 
     @ivar id: the client's C{x-request-id} where it is fit, else one of ours.
+    @ivar client: its address.
+    @ivar identity: the client's, by its certificate; C{""}: it has shown none.
     @ivar model: the name behind what was asked for, once resolved; C{""} before.
     @ivar profile: the routing profile that was found for it, where it left that to us.
     @ivar sticky: its client is told where its session is.
@@ -56,6 +58,7 @@ class Exchange:
         "heal_reason",
         "healed",
         "id",
+        "identity",
         "input_tokens",
         "method",
         "model",
@@ -80,6 +83,7 @@ class Exchange:
     def __init__(self, id: str, client: str, method: str, path: str, route: str, stamps: Stamps) -> None:
         self.id = id
         self.client = client
+        self.identity = ""
         self.method = method
         self.path = path
         self.route = route

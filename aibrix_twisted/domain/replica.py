@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.engine_trend import EngineTrend
 from aibrix_twisted.domain.health import Health
-from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
+from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings, ReplicaTlsSettings
 
 
 class LeaseReleased(Exception):
@@ -122,6 +122,7 @@ class Replica:
     @ivar authorization: the C{Authorization} value sent to it, if it has a key.
     @ivar drains: a request whose client left is read to its end instead of cancelled.
     @ivar force_usage: C{None}: by engine.
+    @ivar tls: how it is spoken to; C{None}: without TLS.
     @ivar seen_done: it has ended a stream with C{[DONE]} before, so that one without is not whole.
     @ivar last_error: the newest failure, for people.
     """
@@ -142,6 +143,7 @@ class Replica:
     forward_authorization: bool = False
     drains: bool = False
     force_usage: bool | None = None
+    tls: ReplicaTlsSettings | None = None
     seen_done: bool = False
     last_error: str = ""
     load: ReplicaLoad = field(default_factory=ReplicaLoad)

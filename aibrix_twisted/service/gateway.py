@@ -26,6 +26,7 @@ from aibrix_twisted.service.admin.site import admin_site
 from aibrix_twisted.service.audit.auditor import Auditor
 from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.config.replicas import key_of
+from aibrix_twisted.service.config.secure_endpoint import Door
 from aibrix_twisted.service.discovery.discovery import Discovery
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.choose import Chooser
@@ -45,6 +46,7 @@ from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.recent import Recent
 from aibrix_twisted.service.telemetry.tracing import Tracing
+from aibrix_twisted.service.tls.doors import Doors
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 
@@ -91,6 +93,8 @@ class Gateway(MultiService):
         self.metrics = Metrics()
         self.metrics.configure(genai=settings.metrics.genai)
         self._wall_clock = time.time
+        self._doors = Doors(reactor, settings, self._wall_clock)
+        self.metrics.certificate_expires = self._doors.expires
         self._gc_pauses = GcPauses(reactor.seconds)
         self.wheel = Wheel(reactor)
         self.pool = Pool(reactor, self.wheel)
@@ -117,10 +121,11 @@ class Gateway(MultiService):
             rng=rng,
             boot_id=boot_id,
             max_connections=max_clients(),
+            tls_port=self._doors.port,
         )
         self._strain = Strain(reactor, self.exchanges.overload, self._hold)
         self._auditor = Auditor(self.exchanges, reactor, self._wall_clock)
-        self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng)
+        self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng, self.pool.tls)
         self._discovery.configure(self._with_extra(settings))
         self.exchanges.suspect = self._discovery.keeper.suspect
         self.desk = FleetDesk(self._discovery, reactor.seconds)
@@ -129,20 +134,21 @@ class Gateway(MultiService):
         self._started = reactor.seconds()
         self._admin_token = _token_of(settings)
         self._listeners = MultiService()
-        for endpoint in settings.listen:
-            self._listener(endpoint, ClientFactory(self.exchanges)).setServiceParent(self._listeners)
+        for door in self._doors.clients:
+            self._listener(door, ClientFactory(self.exchanges)).setServiceParent(self._listeners)
         self._listeners.setServiceParent(self)
         self._admin_clients, self._admin_listener = WrappingFactory(admin_site(self)), MultiService()
         self._admin_clients.noisy = False
-        if settings.admin != "none":
-            self._listener(settings.admin, self._admin_clients).setServiceParent(self._admin_listener)
+        if self._doors.admin is not None:
+            self._listener(self._doors.admin, self._admin_clients).setServiceParent(self._admin_listener)
         self._admin_listener.setServiceParent(self)
         self.drain = Drain(reactor, self.exchanges, self._stop_listening, self._halt)
 
-    def _listener(self, endpoint: str, factory: Any) -> Service:
+    def _listener(self, door: Door, factory: Any) -> Service:
+        factory = self._doors.factory(door, factory)
         if self._sockets is not None:
-            return self._sockets.service(endpoint, factory)
-        return listener(endpoint, factory, reactor=self._reactor)
+            return self._sockets.service(door.endpoint, factory)
+        return listener(door.endpoint, factory, reactor=self._reactor)
 
     # -- what the admin pages read ---------------------------------------------------------------------------
 
@@ -250,8 +256,10 @@ class Gateway(MultiService):
         super().startService()
         if not self.exchanges.fleet.replicas:
             _log.warn("no replica is configured: every request for a model is answered with 404")
-        for endpoint in self.settings.listen:
-            _log.info("serving clients on {endpoint}", endpoint=endpoint)
+        self._doors.start()
+        for door in self._doors.clients:
+            said = f"{door.endpoint}, with TLS" if door.secure else door.endpoint
+            _log.info("serving clients on {said}", said=said)
 
     def stopService(self) -> Deferred[None]:
         """Let go of everything.  What is still under way is lost."""
@@ -263,6 +271,7 @@ class Gateway(MultiService):
             keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
         self._auditor.stop()
         self._strain.stop()
+        self._doors.stop()
         self._discovery.stop()
         self.recent.stop()
         self.feed.stop()
@@ -304,13 +313,23 @@ class Gateway(MultiService):
     def _reload(self) -> None:
         try:
             settings = self._source.load()
+            take_certificates = self._doors.reloaded(settings)
         except ConfigError:
             self.metrics.reloads["refused",] += 1
             self._access_log.configure(self.settings.access_log)  # a rotation's signal is one all the same
             raise
-        for name in ("listen", "admin"):
-            if getattr(settings, name) != getattr(self.settings, name):
+        before = self.settings
+        for name, was, is_now in (
+            ("listen", before.listen, settings.listen),
+            ("admin", before.admin, settings.admin),
+            ("tls.listen", before.tls.listen, settings.tls.listen),
+        ):
+            if was != is_now:
                 _log.warn("{name} has changed: that takes effect at the next start", name=name)
+        take_certificates()
+        self.metrics.certificate_expires = self._doors.expires
+        self.pool.renew_tls()
+        self._discovery.renew_tls()
         self.settings = settings
         self._admin_token = _token_of(settings)
         self.metrics.configure(genai=settings.metrics.genai)

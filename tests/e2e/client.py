@@ -18,6 +18,8 @@ from twisted.internet.error import ConnectionDone
 from twisted.internet.protocol import ClientFactory, Protocol, connectionDone
 from twisted.python.failure import Failure
 
+from tests.e2e.secure import SECURE, believing, client_factory
+
 #: A test that waits for longer has failed.
 PATIENCE_S = 60
 
@@ -168,16 +170,22 @@ class _Factory(ClientFactory):
         self.client.made.errback(reason)
 
 
-def connect(port: int) -> Deferred[Client]:
-    """A new connection to the gateway."""
+def connect(port: int, tls: Any = None) -> Deferred[Client]:
+    """A new connection to the gateway.
+
+    @param tls: makes its TLS; by default there is none, where there is none in the whole run.
+    """
     client = Client()
-    reactor.connectTCP("127.0.0.1", port, _Factory(client))
+    factory: Any = _Factory(client)
+    if tls is None and SECURE:
+        tls = believing()
+    reactor.connectTCP("127.0.0.1", port, factory if tls is None else client_factory(factory, tls))
     return client.made
 
 
-async def ask(port: int, path: str, document: Any = None, **more: Any) -> Answer:
+async def ask(port: int, path: str, document: Any = None, *, tls: Any = None, **more: Any) -> Answer:
     """One request on a connection of its own."""
-    client = await connect(port)
+    client = await connect(port, tls)
     answer = await client.request(path, document, **more)
     if not client.lost:
         client.transport.abortConnection()

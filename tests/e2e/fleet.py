@@ -15,6 +15,7 @@ from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.gateway import Gateway
 from tests.e2e.client import Answer, ask, chat, connect
 from tests.e2e.harness import PATIENCE_S, World, free_port
+from tests.e2e.secure import SCHEME, SECURE, authority, issued
 
 #: An answer of four tokens takes thirty milliseconds, whatever else this machine does.
 STEADY = Speed(prefill=0.0, decode=100.0, batch=1 << 30, prefix_cache=False)
@@ -39,7 +40,7 @@ class Fleet(World):
         self.path = self.folder / "gateway.toml"
         self.admin = free_port()
         self.numbers = [port.getHost().port for port in self.ports]
-        self.urls = [f"http://127.0.0.1:{number}" for number in self.numbers]
+        self.urls = [f"{SCHEME}://127.0.0.1:{number}" for number in self.numbers]
         self.tell(*known, more=more)
         source = Source(str(self.path), {})
         self.gateway = Gateway(reactor, source.load(), source)
@@ -55,15 +56,19 @@ class Fleet(World):
 
     def tell(self, *known: int, more: str = QUICK) -> None:
         """The file, from now on."""
+        kind, own = "tcp", ""
+        if SECURE:
+            kind, own = "ssl", f'[[tls.certificate]]\ncert = "{issued().cert}"\nkey = "{issued().key}"\n'
         self.path.write_text(
-            f'listen = ["tcp:{self.port}:interface=127.0.0.1"]\n'
-            f'admin = "tcp:{self.admin}:interface=127.0.0.1"\naccess_log = {{path = ""}}\n'
-            f"{more}{''.join(map(self.table, known))}"
+            f'listen = ["{kind}:{self.port}:interface=127.0.0.1"]\n'
+            f'admin = "{kind}:{self.admin}:interface=127.0.0.1"\naccess_log = {{path = ""}}\n'
+            f"{own}{more}{''.join(map(self.table, known))}"
         )
 
     def table(self, number: int, more: str = "") -> str:
         """An engine, as files name it."""
-        return f'[[replica]]\nname = "e{number}"\nurl = "{self.urls[number]}"\n{more}'
+        tls = f'tls = {{ca = "{authority().path}"}}\n' if SECURE else ""
+        return f'[[replica]]\nname = "e{number}"\nurl = "{self.urls[number]}"\n{tls}{more}'
 
     async def api(self, method: str, path: str, document: Any = None) -> Any:
         """Ask the admin API, which does what it is asked."""

@@ -16,18 +16,22 @@ from aibrix_twisted.demo.speed import INSTANT
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.settings import (
     AccessLogSettings,
+    CertificateSettings,
     Limits,
     ModelSettings,
     QueueSettings,
     ReplicaSettings,
+    ReplicaTlsSettings,
     Retry,
     Settings,
     Timeouts,
+    TlsSettings,
     TracingSettings,
 )
 from aibrix_twisted.service.audit.checks import findings
 from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.gateway import Gateway
+from tests.e2e.secure import SCHEME, SECURE, authority, issued, listens_with_tls
 
 #: A test that waits for longer has failed, however busy this machine is.
 PATIENCE_S = 40.0
@@ -61,10 +65,12 @@ class World:
         tracing: TracingSettings | None = None,
         demo: dict[str, Any] | None = None,
         serves: tuple[str, ...] = (),
+        tls: TlsSettings | None = None,
         **replica: Any,
     ) -> None:
         """
         @param demo: what else the engines are made with.
+        @param tls: that the gateway speaks with its clients.
         @param serves: models that the settings say of each; none: it is asked.
         @param replica: what else the settings say of each.
         """
@@ -72,15 +78,21 @@ class World:
             DemoEngine(reactor, name=f"e{number}", profile=profile, speed=speed, seed=number, **(demo or {}))
             for number in range(engines)
         ]
+        if SECURE:
+            replica = {"tls": ReplicaTlsSettings(ca=authority().path), **replica}
+            tls = tls or TlsSettings(certificate=(CertificateSettings(cert=issued().cert, key=issued().key),))
+            for engine in self.engines:
+                listens_with_tls(engine)
         self.ports = [engine.listen() for engine in self.engines]
         self.port = free_port()
         settings = Settings(
-            listen=(f"tcp:{self.port}:interface=127.0.0.1",),
+            listen=(f"{'ssl' if tls else 'tcp'}:{self.port}:interface=127.0.0.1",),
             admin="none",
+            tls=tls or TlsSettings(),
             policy=policy,
             replica=tuple(
                 ReplicaSettings(
-                    url=f"http://127.0.0.1:{port.getHost().port}", name=engine.name, models=serves, **replica
+                    url=f"{SCHEME}://127.0.0.1:{port.getHost().port}", name=engine.name, models=serves, **replica
                 )
                 for engine, port in zip(self.engines, self.ports, strict=True)
             ),

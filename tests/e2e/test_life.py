@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from twisted.internet.defer import Deferred
 
 from aibrix_twisted.demo.engine import DemoEngine
 from aibrix_twisted.demo.speed import INSTANT, Speed
-from aibrix_twisted.domain.settings import AccessLogSettings, ReplicaSettings, Settings, Timeouts
+from aibrix_twisted.domain.settings import ReplicaSettings, Timeouts
 from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.gateway import Gateway
 from tests.e2e.client import ask, chat, connect
 from tests.e2e.harness import World, free_port
+from tests.e2e.secure import SCHEME, SECURE, TLS_LINE, TLS_SETTINGS, listens_with_tls
 
 
 class Stopped:
@@ -38,12 +40,10 @@ async def test_models_are_asked_until_answered() -> None:
     port = free_port()
     world = World(engines=0)
     engine = DemoEngine(reactor, models=("late-model",), speed=INSTANT)
-    settings = Settings(
-        listen=(f"tcp:{world.port}:interface=127.0.0.1",),
-        admin="none",
-        access_log=AccessLogSettings(path=""),
-        replica=(ReplicaSettings(name="late", url=f"http://127.0.0.1:{port}"),),
-    )
+    if SECURE:
+        listens_with_tls(engine)
+    late = ReplicaSettings(name="late", url=f"{SCHEME}://127.0.0.1:{port}", tls=TLS_SETTINGS)
+    settings = dataclasses.replace(world.gateway.settings, replica=(late,))
     world.gateway = Gateway(reactor, settings, Source(None, {}))
     world.gateway.privilegedStartService()
     world.gateway.startService()
@@ -69,7 +69,7 @@ async def test_a_reload_does_not_touch_what_is_under_way() -> None:
     """A good file is taken, for what comes; a bad one changes nothing, and is counted."""
     async with World(engines=2, speed=Speed(prefill=0.0, decode=50.0)) as world:
         path = Path(tempfile.mkdtemp()) / "gateway.toml"
-        url = [f"http://127.0.0.1:{port.getHost().port}" for port in world.ports]
+        url = [f"{SCHEME}://127.0.0.1:{port.getHost().port}" for port in world.ports]
         world.gateway._source = Source(str(path), {})
         client = await connect(world.port)
         streaming = client.request("/v1/chat/completions", chat(stream=True, tokens=40))
@@ -82,7 +82,7 @@ async def test_a_reload_does_not_touch_what_is_under_way() -> None:
         assert len(world.gateway.fleet.replicas) == 2
         path.write_text(
             f'admin = "none"\nlisten = ["tcp:{world.port}:interface=127.0.0.1"]\n'
-            f'[access_log]\npath = ""\n[[replica]]\nname = "only"\nurl = "{url[world.engines.index(other)]}"\n'
+            f'[access_log]\npath = ""\n[[replica]]\nname = "only"\nurl = "{url[world.engines.index(other)]}"\n{TLS_LINE}'
         )
         world.gateway.reload()
         assert world.gateway.metrics.reloads["taken",] == 1

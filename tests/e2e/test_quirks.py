@@ -20,6 +20,7 @@ from aibrix_twisted.domain.settings import QueueSettings, Retry, Timeouts
 from tests.e2e.client import Answer, ask, chat, connect
 from tests.e2e.fleet import QUICK, Fleet
 from tests.e2e.harness import World
+from tests.e2e.secure import TLS_TABLE
 
 CHAT = "/v1/chat/completions"
 
@@ -138,7 +139,7 @@ async def test_an_engine_that_cannot_list_its_models(status: int) -> None:
     async with Fleet(engines=1) as world:
         world.engines[0].profile = PROFILES["transformers"]
         world.engines[0].models_status = status
-        await world.api("POST", "replicas", {"name": "e0", "url": world.urls[0], "models": ["demo-model"]})
+        await world.api("POST", "replicas", {"name": "e0", "url": world.urls[0], "models": ["demo-model"], **TLS_TABLE})
         await world.until(lambda: world.names == {"e0"})
         asked = world.engines[0].stats.requests
         await world.until(lambda: world.engines[0].stats.requests > asked + 6)  # probes go on

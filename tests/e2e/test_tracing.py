@@ -18,6 +18,7 @@ from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.wire.head import RequestHead
 from tests.e2e.client import ask, chat, connect
 from tests.e2e.harness import World
+from tests.e2e.secure import SCHEME, TLS_LINE
 from tests.otlp import Receiver, plain, tree
 
 TRACE_ID, SPAN_ID = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -116,7 +117,7 @@ async def test_a_reload(receiver: Receiver) -> None:
     async with World() as world:
         path = Path(tempfile.mkdtemp()) / "gateway.toml"
         world.gateway._source = Source(str(path), {})
-        replica = f'[[replica]]\nname = "e0"\nurl = "http://127.0.0.1:{world.ports[0].getHost().port}"\n'
+        replica = f'[[replica]]\nname = "e0"\nurl = "{SCHEME}://127.0.0.1:{world.ports[0].getHost().port}"\n{TLS_LINE}'
 
         async def asked(tracing: str) -> None:
             path.write_text(f'admin = "none"\naccess_log.path = ""\n{replica}{tracing}')

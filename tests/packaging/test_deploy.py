@@ -17,7 +17,7 @@ from typing import Any
 
 from twisted.trial.unittest import SkipTest, SynchronousTestCase
 
-from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.domain.settings import ReplicaTlsSettings, Settings
 from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.process.watchdog import HANGS_S
 
@@ -30,7 +30,10 @@ ROTATION = ROOT / "deploy" / "logrotate" / "aibrix-gateway"
 #: A line that is a setting, commented out or not.
 _SETTING = re.compile(r"(?:# )?([a-z0-9_]+ = .+)")
 _COMMENTED = re.compile(r"# ([a-z0-9_]+ = .+)")
-_SECTION = re.compile(r"\[\[?([a-z_]+)\]?\]")
+_SECTION = re.compile(r"\[\[?([a-z_.]+)\]?\]")
+
+#: Tables within tables that have a header of their own there.
+_NESTED = {("replica", "tls"): ReplicaTlsSettings}
 
 
 def _sections() -> dict[str, dict[str, dataclasses.Field[Any]]]:
@@ -44,6 +47,9 @@ def _sections() -> dict[str, dict[str, dataclasses.Field[Any]]]:
             found[field.name] = {below.name: below for below in dataclasses.fields(kind)}
         else:
             found[""][field.name] = field
+    for (outer, inner), section in _NESTED.items():
+        del found[outer][inner]
+        found[f"{outer}.{inner}"] = {below.name: below for below in dataclasses.fields(section)}
     return found
 
 
@@ -65,7 +71,8 @@ class ExampleTests(SynchronousTestCase):
     def test_it_loads(self) -> None:
         """The gateway takes it as it is."""
         settings = Source(str(EXAMPLE), {}).load()
-        self.assertEqual([replica.name for replica in settings.replica], ["127.0.0.1:8000", "gpu1"])
+        names = ["127.0.0.1:8000", "gpu1", "gpu2.example.org:8443"]
+        self.assertEqual([replica.name for replica in settings.replica], names)
 
     def test_it_has_every_key(self) -> None:
         """Each setting that there is stands in it once for each table, set or commented out."""

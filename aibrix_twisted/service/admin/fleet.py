@@ -16,6 +16,9 @@ from aibrix_twisted.service.discovery.registry import ADMIN, REGISTERED
 #: Sources whose replicas are added and removed here.
 _OURS: Final = frozenset({ADMIN, REGISTERED})
 
+#: Whoever may add a replica need not be one who may have the gateway read its files.
+FILES: Final = frozenset({"ca", "cert", "key"})
+
 _MAX_TTL_S: Final = 86400.0
 
 
@@ -131,6 +134,8 @@ class FleetDesk:
     @staticmethod
     def _checked(table: Any) -> ReplicaSettings:
         if isinstance(table, dict):
+            for name in FILES & (table["tls"].keys() if isinstance(table.get("tls"), dict) else set()):
+                raise Denied(400, f"tls.{name}: is taken from the configuration only", "invalid_replica")
             table = {key: _whole(value) for key, value in table.items()}
         try:
             (wanted,) = replicas_of([table], "the body")
@@ -145,6 +150,7 @@ class FleetDesk:
         return {
             "name": replica.name,
             "url": replica.url,
+            "tls": None if replica.tls is None else "insecure" if replica.tls.insecure else "verified",
             "engine": replica.engine or None,
             "models": replica.models,
             "state": health.state(known=replica.models is not None).value,

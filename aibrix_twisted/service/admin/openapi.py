@@ -14,8 +14,9 @@ from typing import Any, Final
 from pydantic import TypeAdapter
 
 from aibrix_twisted import __version__
-from aibrix_twisted.domain.settings import ReplicaSettings
+from aibrix_twisted.domain.settings import ReplicaSettings, ReplicaTlsSettings
 from aibrix_twisted.service.admin import event_shapes, events, requests, route_shapes, shapes, stats_shapes
+from aibrix_twisted.service.admin.fleet import FILES
 from aibrix_twisted.service.admin.query import Parameter, a_text
 from aibrix_twisted.service.admin.routing import JSON_LINES
 
@@ -38,7 +39,7 @@ _IPV6: Final = "|".join(
 _PORT: Final = "0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[0-9]{0,4})"
 
 #: What L{parse_replica_url} takes.
-_URL: Final = rf"^http://([A-Za-z0-9._-]+|\[({_IPV6})\])(:{_PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$"
+_URL: Final = rf"^https?://([A-Za-z0-9._-]+|\[({_IPV6})\])(:{_PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$"
 
 _VISIBLE: Final = "^[!-~]+$"
 
@@ -226,10 +227,16 @@ def _query_parameters(query: Sequence[Parameter]) -> Iterable[dict[str, Any]]:
 
 
 def _replica_table() -> dict[str, Any]:
-    """As C{[[replica]]}, but for the file of a key, which only the configuration names."""
+    """As C{[[replica]]}, but for files, which only the configuration names."""
     schema = _described(TypeAdapter(ReplicaSettings).json_schema(), _texts_of(ReplicaSettings))
+    (tls,) = schema.pop("$defs").values()
     properties = schema["properties"]
     del properties["api_key_file"]
+    tls = _described(tls, _texts_of(ReplicaTlsSettings))
+    for name in FILES:
+        del tls["properties"][name]
+    tls["additionalProperties"] = False
+    properties["tls"]["anyOf"] = [tls, {"type": "null"}]
     properties["url"]["pattern"], properties["name"]["pattern"] = _URL, _VISIBLE.replace("+", "*")
     schema["additionalProperties"] = False
     return schema

@@ -77,6 +77,7 @@ class Replica(TypedDict):
     @ivar models: what it serves; null while not yet known.
     @ivar reason: why it is not up; empty where it is.
     @ivar since_s: for how long its state has been what it is.
+    @ivar tls: how its certificate is taken, where TLS is spoken there: verified against authorities, or as it comes.
     @ivar source: who says that it is there.
     @ivar expires_in_s: until its lease is over, where it is registered under one.
     @ivar weight: its share of the traffic beside others.
@@ -90,6 +91,7 @@ class Replica(TypedDict):
 
     name: str
     url: str
+    tls: Literal["verified", "insecure"] | None
     engine: str | None
     models: list[str] | tuple[str, ...] | None
     state: ReplicaState

@@ -108,7 +108,7 @@ def _clients(exchanges: Exchanges) -> Iterator[Finding]:
 def _upstreams(exchanges: Exchanges) -> Iterator[Finding]:
     """Every connection to a replica has a request, or waits for one."""
     for connection in exchanges.pool.strays():
-        host, port = connection.key
+        host, port, _ = connection.key
         what = f"a connection to {host}:{port} has no request, and does not wait for one"
         yield Finding("connection", what, connection.abandon)
     for watched, what in ((exchanges.pool, "connections to replicas"), (exchanges.waiting, "the waiting room")):

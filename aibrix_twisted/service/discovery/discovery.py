@@ -15,7 +15,8 @@ from aibrix_twisted.service.discovery.keeper import FleetKeeper
 from aibrix_twisted.service.discovery.registry import Registry
 from aibrix_twisted.service.discovery.source import ReplicaSource
 from aibrix_twisted.service.health.fetch import Fetcher
-from aibrix_twisted.service.health.scrape import Scraper
+from aibrix_twisted.service.health.scrape import IDLE_LIMIT_S, Scraper
+from aibrix_twisted.service.tls.replicas import ReplicasTls
 
 
 class Discovery:
@@ -26,13 +27,21 @@ class Discovery:
     @ivar scraper: reads the engines' own metrics.
     """
 
-    def __init__(self, reactor: Any, publish: Callable[[Fleet, Catalogue], None], rng: Random) -> None:
+    def __init__(
+        self,
+        reactor: Any,
+        publish: Callable[[Fleet, Catalogue], None],
+        rng: Random,
+        tls: ReplicasTls | None = None,
+    ) -> None:
+        """@param tls: how it is spoken to each replica."""
+        tls = tls or ReplicasTls()
         self._reactor = reactor
         self._sources: list[tuple[str | DnsSettings, ReplicaSource]] = []
         self._running = False
-        self.keeper = FleetKeeper(reactor, publish, Fetcher(reactor), rng)
+        self.keeper = FleetKeeper(reactor, publish, Fetcher(reactor, tls=tls), rng)
         self.registry = Registry(reactor, self.keeper.says)
-        self.scraper = Scraper(reactor, lambda: self.keeper.fleet.replicas)
+        self.scraper = Scraper(reactor, lambda: self.keeper.fleet.replicas, fetcher=Fetcher(reactor, IDLE_LIMIT_S, tls))
 
     def configure(self, settings: Settings) -> None:
         """Take these settings.  Sources that are still wanted go on as they are."""
@@ -50,6 +59,10 @@ class Discovery:
             source.stop()
             if source.name not in names:  # else what it said stands until its successor has said something
                 self.keeper.silenced(source.name)
+
+    def renew_tls(self) -> None:
+        """Files of certificates may have changed: keep no connection that was made by the old ones."""
+        self.scraper.hang_up()
 
     @property
     def problems(self) -> list[str]:

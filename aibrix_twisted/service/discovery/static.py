@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.replica_url import parse_replica_url
-from aibrix_twisted.domain.settings import ReplicaSettings
+from aibrix_twisted.domain.settings import ReplicaSettings, ReplicaTlsSettings
 from aibrix_twisted.service.config.load import key_of
 
 
@@ -28,4 +28,5 @@ def replica_of(settings: ReplicaSettings) -> Replica:
         forward_authorization=settings.forward_authorization,
         drains=settings.on_client_gone == "drain",
         force_usage=settings.force_usage,
+        tls=(settings.tls or ReplicaTlsSettings()) if url.secure else None,
     )

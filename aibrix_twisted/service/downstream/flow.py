@@ -33,7 +33,7 @@ class Flow:
 
     def __init__(self, transport: Any, memory: Memory) -> None:
         """@param transport: Twisted's, whose C{bufferSize} is how far it lets its producer get ahead."""
-        self._transport = transport
+        self._transport = getattr(transport, "carrier", transport)  # TLS has no buffer of its own
         self._memory = memory
         self._share = memory.share()
         self._limited = False

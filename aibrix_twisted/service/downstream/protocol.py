@@ -16,17 +16,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IPushProducer
+from twisted.internet.interfaces import IHandshakeListener, IPushProducer
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aibrix_twisted.domain.client import Client
 from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
 from aibrix_twisted.service.downstream.flow import Flow
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.unsent import unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
+from aibrix_twisted.service.tls.identity import identity_of
 from aibrix_twisted.service.wheel import Watched
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
@@ -50,7 +52,7 @@ DRAINING_IDLE_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@implementer(IPushProducer)
+@implementer(IPushProducer, IHandshakeListener)
 class DownstreamConnection(Protocol):
     """One client.  It is the producer of its own transport: what it is told of the client's speed it passes on."""
 
@@ -80,6 +82,7 @@ class DownstreamConnection(Protocol):
         self._advancing = False
         self._closing = False
         self._over = False
+        self._shaking_hands = False
 
     # -- the transport's side --------------------------------------------------------------------------------
 
@@ -103,11 +106,22 @@ class DownstreamConnection(Protocol):
         self._flow = Flow(transport, self._exchanges.memory)
         transport.registerProducer(self, True)
         self.client = str(getattr(transport.getPeer(), "host", "") or "unix")
+        self._shaking_hands = secure = hasattr(transport, "carrier")
+        self.peer = Client(self.client, secure=secure)
         self._since = self._born = self._wheel.now
         self.rejoin()
         unwelcome = self._exchanges.connected(self)
         if unwelcome is not None:
             self._refuse(unwelcome)
+
+    def handshakeCompleted(self) -> None:
+        """TLS is spoken from here on."""
+        self._shaking_hands = False
+        self._since = self._wheel.now
+        shown = self.transport.peer_certificate
+        if shown is not None:
+            self.peer = self.peer._replace(identity=identity_of(shown))
+        self._exchanges.handshakes.complete()
 
     def rejoin(self) -> None:
         """Let the wheel mind its deadlines."""
@@ -154,6 +168,8 @@ class DownstreamConnection(Protocol):
         work, self._work = self._work, None
         self._flow.clear()
         self._exchanges.disconnected(self)
+        if self._shaking_hands and not self._closing:
+            self._exchanges.handshakes.over(self.client, reason)
         if work is not None:
             work.client_gone(self._why_gone)
 
@@ -180,13 +196,10 @@ class DownstreamConnection(Protocol):
         self._head = head
         self._since = self._body_came = self._wheel.now
         self._requests += 1
-        reply = self._reply = Reply(
-            self,
-            minor_version=head.minor_version,
-            keep_alive=head.keep_alive and self._may_stay(),
-            without_body=head.method == "HEAD",
+        reply = self._reply = self._reply_to(
+            head.minor_version, head.keep_alive and self._may_stay(), without_body=head.method == "HEAD"
         )
-        work = self._exchanges.open(head, reply, self.client, self._accepted)
+        work = self._exchanges.open(head, reply, self.peer, self._accepted)
         if isinstance(work, GatewayError):
             if head.chunked or head.content_length:
                 self._refuse(work)
@@ -213,7 +226,7 @@ class DownstreamConnection(Protocol):
             work.begin(pieces[0] if len(pieces) == 1 else b"".join(pieces))
         elif refusal is not None:
             assert self._reply is not None
-            self._exchanges.refuse(refusal, head, self._reply, self.client, self._accepted)
+            self._exchanges.refuse(refusal, head, self._reply, self.peer, self._accepted)
 
     # -- the reply's side ------------------------------------------------------------------------------------
 
@@ -260,6 +273,11 @@ class DownstreamConnection(Protocol):
         self.account()
         if self._lingered >= 0 or self._closing:
             if waited > (timeouts.client_stall if self._closing else LINGER_S):
+                self.transport.abortConnection()
+        elif self._shaking_hands:
+            if waited > timeouts.tls_handshake:
+                self._closing = True
+                self._exchanges.handshakes.late(self.client)
                 self.transport.abortConnection()
         elif flow.stalled_since is not None and now - flow.stalled_since > timeouts.client_stall:
             self._why_gone = f"the client took nothing for {timeouts.client_stall:g} s"
@@ -336,6 +354,10 @@ class DownstreamConnection(Protocol):
             and not exchanges.draining
         )
 
+    def _reply_to(self, minor_version: int, keep_alive: bool, *, without_body: bool = False) -> Reply:
+        added = self._exchanges.hsts if self.peer.secure else b""
+        return Reply(self, minor_version=minor_version, keep_alive=keep_alive, without_body=without_body, added=added)
+
     def _advance(self) -> None:
         """Parse the next request of those that came already; a loop, for their answers may be immediate."""
         if self._advancing:
@@ -363,7 +385,7 @@ class DownstreamConnection(Protocol):
     def _malformed(self, bad: BadMessage) -> None:
         """Framing is in doubt: one answer, then the end."""
         if self._reply is None:
-            self._reply = Reply(self, minor_version=1, keep_alive=False, without_body=False)
+            self._reply = self._reply_to(1, keep_alive=False)
         kind = BodyTooLarge if bad.status == BodyTooLarge.status else MalformedRequest
         self._refuse(kind(str(bad), status=bad.status, logged=unquoted(str(bad), bad.reason)))
 
@@ -389,12 +411,12 @@ class DownstreamConnection(Protocol):
         self._unread = True
         self._parser.close()
         if reply is None:
-            reply = self._reply = Reply(self, minor_version=1, keep_alive=False, without_body=False)
+            reply = self._reply = self._reply_to(1, keep_alive=False)
         reply.close_after()
         if work is not None:
             work.refuse(error)
         else:
-            self._exchanges.refuse(error, head, reply, self.client, self._accepted or self._exchanges.seconds())
+            self._exchanges.refuse(error, head, reply, self.peer, self._accepted or self._exchanges.seconds())
 
     def _linger(self) -> None:
         self._lingered = 0

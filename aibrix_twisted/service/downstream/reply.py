@@ -45,6 +45,7 @@ class Reply:
     """
 
     __slots__ = (
+        "_added",
         "_chunked",
         "_keep",
         "_line",
@@ -57,8 +58,12 @@ class Reply:
         "whole",
     )
 
-    def __init__(self, line: Line, *, minor_version: int, keep_alive: bool, without_body: bool) -> None:
+    def __init__(
+        self, line: Line, *, minor_version: int, keep_alive: bool, without_body: bool, added: Headers = b""
+    ) -> None:
+        """@param added: to every head on this connection."""
         self._line = line
+        self._added = added
         self._send: Callable[[bytes], None] = line.write
         self._minor_version = minor_version
         self._keep = keep_alive
@@ -85,6 +90,7 @@ class Reply:
         """
         self.begun = True
         self.status = status
+        headers += self._added
         if status in (204, 304):
             pass
         elif length is not None:

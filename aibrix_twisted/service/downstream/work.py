@@ -5,12 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from typing import Protocol as Typed
 
+from aibrix_twisted.domain.client import Client
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.memory import Memory
 from aibrix_twisted.domain.overload import Overload
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.tls.handshakes import Handshakes
 from aibrix_twisted.service.wheel import Wheel
 from aibrix_twisted.wire.head import RequestHead
 
@@ -74,6 +76,8 @@ class Exchanges(Typed):
     memory: Memory
     overload: Overload
     draining: bool
+    handshakes: Handshakes
+    hsts: bytes
 
     @property
     def settings(self) -> Settings:
@@ -88,14 +92,16 @@ class Exchanges(Typed):
         """A client that did not keep up took so much in this time."""
         ...
 
-    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
+    def open(self, head: RequestHead, reply: Reply, client: Client, accepted: float) -> Work | GatewayError:
         """A head came.  An error says that the request is refused whatever its body; see L{refuse}.
 
         @param accepted: when the first byte of it did.
         """
         ...
 
-    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
+    def refuse(
+        self, error: GatewayError, head: RequestHead | None, reply: Reply, client: Client, accepted: float
+    ) -> None:
         """Answer, count and log a request that gets no work."""
         ...
 

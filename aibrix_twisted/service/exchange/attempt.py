@@ -59,6 +59,7 @@ class Attempt:
     @ivar status: the engine's; 0 while no head came.
     @ivar retry_after_s: for so long the engine asked to be left alone.
     @ivar refused: nothing listens there.
+    @ivar tls_failed: it was TLS that did not come about, or broke.
     @ivar kept: what has passed of its stream; C{None}: nothing is kept.
     @ivar plan: what it asks for, where it continues a stream.
     @ivar withhold_usage: usage was asked for by us; its event is not the client's.
@@ -96,6 +97,7 @@ class Attempt:
         "retry_after_s",
         "sent",
         "status",
+        "tls_failed",
         "withhold_usage",
     )
 
@@ -133,6 +135,7 @@ class Attempt:
         self.status = 0
         self.retry_after_s = 0.0
         self.refused = False
+        self.tls_failed = False
         self.sent: float | None = None
         self.heard: float | None = None
         self.fault = ""
@@ -159,10 +162,10 @@ class Attempt:
         self._connecting = None
         self._send_on(connection)
 
-    def _refused(self, why: str, *, refused: bool) -> None:
+    def _refused(self, why: str, *, refused: bool, tls: bool) -> None:
         self._connecting = None
         self.fault = why
-        self.refused = refused
+        self.refused, self.tls_failed = refused, tls
         self.assembly.end(Cause.UPSTREAM_BROKE)
 
     def _send_on(self, connection: UpstreamConnection) -> None:
@@ -210,6 +213,7 @@ class Attempt:
         if connection is not None:
             self.fault = self.fault or connection.fault
             self.defect = self.defect or connection.defect
+            self.tls_failed = connection.tls_failed
         self._owner.attempt_over(self, ending)
 
     # -- from outside ----------------------------------------------------------------------------------------

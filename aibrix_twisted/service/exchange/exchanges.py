@@ -8,12 +8,13 @@ from typing import Any, Final
 
 import orjson
 
+from aibrix_twisted.domain.client import Client
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.memory import Memory, Pressure
 from aibrix_twisted.domain.overload import Overload
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.domain.settings import Settings, TlsSettings
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.errors import (
     Draining,
@@ -35,6 +36,7 @@ from aibrix_twisted.service.exchange.admit import bounds_of, coded_body
 from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.hedge import Hedges
 from aibrix_twisted.service.exchange.local import Local, allowed, is_local, label_of
+from aibrix_twisted.service.exchange.redirect import NOT_REDIRECTED, Redirect
 from aibrix_twisted.service.exchange.respond import send_error
 from aibrix_twisted.service.exchange.run import Run
 from aibrix_twisted.service.exchange.settle import settle_exchange
@@ -45,6 +47,7 @@ from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.tracer import Tracer
+from aibrix_twisted.service.tls.handshakes import Handshakes
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 from aibrix_twisted.wire.head import RequestHead
@@ -69,6 +72,16 @@ _SOON: Final = ((b"retry-after", b"1"),)
 SAMPLED: Final = 7
 
 
+#: That of https, where no other is known (RFC 9110 §4.2.2).
+HTTPS_PORT: Final = 443
+
+
+def _hsts(tls: TlsSettings) -> bytes:
+    """RFC 6797 §6.1."""
+    below = b"; includeSubDomains" if tls.hsts_subdomains else b""
+    return b"strict-transport-security: max-age=%d%b\r\n" % (tls.hsts_max_age, below)
+
+
 def _nobody_probes(replica: Replica) -> None:
     """Until somebody does."""
 
@@ -86,6 +99,8 @@ class Exchanges:
     @ivar book: exchanges that are not over, and the last that are.
     @ivar tracer: keeps spans of those that are sampled; C{None}: of none.
     @ivar bounds: of bodies.
+    @ivar handshakes: how those of TLS went.
+    @ivar hsts: a line that is added to each head that goes out over TLS; empty: none.
     @ivar late: counts of what came for a response that had ended, by event.
     @ivar heal_modes: how streams of a model are continued, where that is set for it.
     @ivar fleet: the snapshot that the next exchange begins with; so is C{settings}.
@@ -103,8 +118,10 @@ class Exchanges:
         rng: Random,
         boot_id: str,
         max_connections: int,
+        tls_port: int | None = None,
     ) -> None:
         """
+        @param tls_port: where TLS is spoken, as far as is known.
         @param boot_id: begins the ids of requests whose client chose none.
         @param max_connections: what the process has file descriptors for; the settings may ask for fewer.
         """
@@ -134,6 +151,8 @@ class Exchanges:
         self._boot_id = boot_id
         self._made = 0
         self._max_connections = max_connections
+        self._tls_port = tls_port or HTTPS_PORT
+        self.handshakes = Handshakes(reactor.seconds, metrics.handshakes)
         self.configure(settings)
 
     @property
@@ -144,6 +163,9 @@ class Exchanges:
     def configure(self, settings: Settings) -> None:
         """Take these settings for exchanges that begin from now on."""
         self.settings = settings
+        tls = settings.tls
+        self._https_port = (tls.redirect_port or self._tls_port) if tls.redirect else 0
+        self.hsts = _hsts(tls) if tls.hsts_max_age else b""
         self.memory.configure(memory_limit(settings.limits.memory_bytes))
         self.bounds = bounds_of(settings.limits)
         self.overload.configure(settings.limits.reactor_lag)
@@ -208,13 +230,15 @@ class Exchanges:
         """Take these for the clients of each address: they were found to be, and were counted otherwise."""
         self.by_address = dict(by_address)
 
-    def open(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
+    def open(self, head: RequestHead, reply: Reply, client: Client, accepted: float) -> Work | GatewayError:
         """A head came: begin an exchange.
 
         @param accepted: when the first byte of it did.
         @return: the exchange, or why there is none; say that with C{refuse}.
         """
         path = head.path
+        if self._https_port and not client.secure and path not in NOT_REDIRECTED:
+            return Redirect(self, self._begun(head, client, label_of(path), accepted), reply, head, self._https_port)
         route = ROUTES.get(path)
         if route is None or head.method != "POST":
             return self._open_other(head, reply, client, accepted)
@@ -232,7 +256,7 @@ class Exchanges:
             return coded_body(coding)
         return Run(self, self._begun(head, client, route.name, accepted), route, head, reply)
 
-    def _open_other(self, head: RequestHead, reply: Reply, client: str, accepted: float) -> Work | GatewayError:
+    def _open_other(self, head: RequestHead, reply: Reply, client: Client, accepted: float) -> Work | GatewayError:
         """What is not relayed: our own documents, and what there is not."""
         path = head.path
         if head.method == "OPTIONS" or (is_local(path) and head.method in _LOCAL_METHODS):
@@ -243,7 +267,9 @@ class Exchanges:
         methods = allowed(path)
         return MethodNotAllowed(f"{shown} takes {methods.decode()}, not {head.method}", headers=((b"allow", methods),))
 
-    def refuse(self, error: GatewayError, head: RequestHead | None, reply: Reply, client: str, accepted: float) -> None:
+    def refuse(
+        self, error: GatewayError, head: RequestHead | None, reply: Reply, client: Client, accepted: float
+    ) -> None:
         """Answer what is no exchange."""
         exchange = self._begun(head, client, "other" if head is None else label_of(head.path), accepted)
         exchange.failed(error)
@@ -251,17 +277,18 @@ class Exchanges:
         settle_exchange(exchange, reply, self)
         reply.let_go()
 
-    def _begun(self, head: RequestHead | None, client: str, route: str, accepted: float) -> Exchange:
+    def _begun(self, head: RequestHead | None, client: Client, route: str, accepted: float) -> Exchange:
         stamps = Stamps(accepted)
         if head is None:
-            exchange = Exchange(self._new_id(), client, "", "", route, stamps)
+            exchange = Exchange(self._new_id(), client.address, "", "", route, stamps)
         else:
             stamps.head = self.seconds()
             id = head.fields.get(b"x-request-id")
             chosen = id.decode("ascii") if id is not None and _FIT_ID.fullmatch(id) else self._new_id()
-            exchange = Exchange(chosen, client, head.method, head.path.decode("latin-1"), route, stamps)
+            exchange = Exchange(chosen, client.address, head.method, head.path.decode("latin-1"), route, stamps)
             if self.tracer is not None:
                 exchange.trace = self.tracer.begun(head.fields)
+        exchange.identity = client.identity
         self.book.begun(exchange)
         return exchange
 

@@ -16,6 +16,7 @@ from aibrix_twisted.errors import (
     UpstreamBroke,
     UpstreamRefused,
     UpstreamTimeout,
+    UpstreamTlsFailed,
     UpstreamTruncated,
 )
 from aibrix_twisted.interfaces import Payload
@@ -25,11 +26,12 @@ from aibrix_twisted.wire.error_object import error_event
 
 
 def error_of(
-    ending: Ending, replica: str, fault: str, progress: Progress, late: GatewayError | None
+    ending: Ending, replica: str, fault: str, progress: Progress, late: GatewayError | None, *, tls: bool = False
 ) -> GatewayError | None:
     """The error that an attempt's ending amounts to; C{None} where it was complete.
 
     @param fault: what went wrong at the replica, for people.
+    @param tls: that is of TLS.
     @param late: which deadline passed, where one did; or the defect of ours that broke it.
     """
     because = f": {fault}" if fault else ""
@@ -53,6 +55,8 @@ def error_of(
         case Outcome.BROKEN:
             if ending.payload is Payload.BROKEN:
                 return reported(replica)
+            if tls:
+                return UpstreamTlsFailed(f"replica {replica} could not be spoken to{because}")
             if progress is Progress.NOTHING_SENT:
                 return UpstreamRefused(f"replica {replica} could not be connected to{because}")
             return UpstreamBroke(f"the connection to replica {replica} broke{because}")

@@ -257,8 +257,9 @@ class Run:
     def _waits(self) -> Waiter:
         waiter = self._waiter
         if waiter is None:
-            tenant = tenant_of(self._head, self.exchange.client, trust_user=self.settings.auth.trust_user_header)
-            waiter = Waiter(self, self._exchanges, self.settings, self.exchange, self._priority, tenant)
+            exchange, trusted = self.exchange, self.settings.auth.trust_user_header
+            tenant = tenant_of(self._head, exchange.client, exchange.identity, trust_user=trusted)
+            waiter = Waiter(self, self._exchanges, self.settings, exchange, self._priority, tenant)
             self._waiter = waiter
         return waiter
 
@@ -457,7 +458,7 @@ class Run:
         if self._healer is None:
             exchange.served = attempt.record
         exchange.replica, exchange.edited = attempt.replica.name, attempt.edited
-        error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late)
+        error = error_of(ending, attempt.replica.name, attempt.fault, progress, self._late, tls=attempt.tls_failed)
         if self._gone:
             exchange.outcome = Outcome.ABANDONED
             error = ClientGone(self._left) if error is None or isinstance(error, ClientGone) else error

@@ -108,7 +108,10 @@ def priority_of(head: RequestHead) -> Priority:
     return priority
 
 
-def tenant_of(head: RequestHead, client: str, *, trust_user: bool) -> str:
-    """Whose request it is, for fairness: its C{user} header where that is trusted, else the address it came from."""
+def tenant_of(head: RequestHead, client: str, identity: str, *, trust_user: bool) -> str:
+    """Whose request it is, for fairness: its C{user} header where that is trusted, else who the client is by its
+    certificate, else the address it came from."""
     user = head.fields.get(b"user") if trust_user else None
-    return f"address {client}" if user is None else f"user {user.decode('latin-1')}"
+    if user is not None:
+        return f"user {user.decode('latin-1')}"
+    return f"identity {identity}" if identity else f"address {client}"

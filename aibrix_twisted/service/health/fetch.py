@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from twisted.internet.defer import Deferred, TimeoutError
+from OpenSSL import SSL
+from twisted.internet.defer import Deferred, DeferredList, TimeoutError, fail
+from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
 from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
-from twisted.web.iweb import IResponse
+from twisted.web.iweb import IPolicyForHTTPS, IResponse
+from zope.interface import implementer
 
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.domain.settings import ReplicaTlsSettings
+from aibrix_twisted.service.tls.failed import TlsFailed, why
+from aibrix_twisted.service.tls.replicas import ReplicasTls, ReplicaTls
 
 
 class TooLong(Exception):
@@ -25,19 +31,29 @@ class _QuietFactory(_HTTP11ClientFactory):
     noisy = False
 
 
+@implementer(IPolicyForHTTPS)
+class _OneReplica:
+    """Speaks TLS as one replica wants it."""
+
+    def __init__(self, tls: ReplicaTls) -> None:
+        self._tls = tls
+
+    def creatorForNetloc(self, hostname: bytes, port: int) -> IOpenSSLClientConnectionCreator:
+        """A connection is to be made."""
+        return self._tls
+
+
 class Fetcher:
     """Asks with GET.  What it is answered with may have any status, and is read to its end."""
 
-    def __init__(self, reactor: Any, idle_s: int = 0) -> None:
+    def __init__(self, reactor: Any, idle_s: int = 0, tls: ReplicasTls | None = None) -> None:
         """
         @param idle_s: for how long a connection is kept for the next question; 0: not at all.
         """
         self._reactor = reactor
-        self._pool = HTTPConnectionPool(reactor, persistent=idle_s > 0)
-        self._pool._factory = _QuietFactory
-        self._pool.cachedConnectionTimeout = idle_s
-        self._pool.maxPersistentPerHost = 1
-        self._agent = Agent(reactor, pool=self._pool)
+        self._idle_s = idle_s
+        self._tls = tls or ReplicasTls()
+        self._pools: dict[ReplicaTlsSettings | None, HTTPConnectionPool] = {}
 
     def get(self, replica: Replica, path: bytes, max_bytes: int, timeout_s: float) -> Deferred[tuple[int, bytes]]:
         """Ask, with the replica's own key.
@@ -50,14 +66,31 @@ class Fetcher:
         headers = Headers({b"accept": [b"application/json, text/plain;version=0.0.4"]})
         if replica.authorization is not None:
             headers.setRawHeaders(b"authorization", [replica.authorization])
-        uri = b"http://%b%b%b" % (replica.authority, replica.prefix, path)
-        fetched = self._agent.request(b"GET", uri, headers).addCallback(_read, max_bytes)
+        uri = b"%b://%b%b%b" % (b"https" if replica.tls else b"http", replica.authority, replica.prefix, path)
+        try:
+            fetched = self._agent_of(replica).request(b"GET", uri, headers).addCallback(_read, max_bytes)
+        except TlsFailed as error:
+            return fail(error)
         return fetched.addTimeout(timeout_s, self._reactor, _late).addErrback(_innermost)
 
-    def close(self) -> Deferred[None]:
+    def close(self) -> Deferred[Any]:
         """Let go of the connections that are kept."""
-        closed: Deferred[None] = self._pool.closeCachedConnections()
-        return closed
+        pools, self._pools = self._pools, {}
+        return DeferredList([pool.closeCachedConnections() for pool in pools.values()])
+
+    def _agent_of(self, replica: Replica) -> Agent:
+        """Connections are shared where TLS is spoken alike.
+
+        @raise TlsFailed: a file of its settings cannot be used any more.
+        """
+        tls = self._tls.of(replica)
+        pool = self._pools.get(replica.tls)
+        if pool is None:
+            pool = self._pools[replica.tls] = HTTPConnectionPool(self._reactor, persistent=self._idle_s > 0)
+            pool._factory = _QuietFactory
+            pool.cachedConnectionTimeout = self._idle_s
+            pool.maxPersistentPerHost = 1
+        return Agent(self._reactor, pool=pool) if tls is None else Agent(self._reactor, _OneReplica(tls), pool=pool)
 
 
 class _Body(Protocol):
@@ -108,4 +141,4 @@ def _innermost(failure: Failure) -> Failure:
     """What really happened: Twisted wraps failures in others, which only say that there are some."""
     while reasons := getattr(failure.value, "reasons", None):
         failure = reasons[0]
-    return failure
+    return Failure(TlsFailed(f"TLS: {why(failure)}")) if failure.check(SSL.Error, TlsFailed) else failure

@@ -123,6 +123,10 @@ class Scraper:
             self._call.stop()
         for watched in self._watched.values():
             watched.let_go()
+        self.hang_up()
+
+    def hang_up(self) -> None:
+        """Let go of the connections that are kept for the next time."""
         log_failure_of(self._fetcher.close(), "closing the connections to engines' metrics")
 
     def scrape_problem(self, name: str) -> str:

@@ -20,7 +20,6 @@ from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import serverFromString
 from twisted.internet.error import CannotListenError
 from twisted.internet.interfaces import IListeningPort, IStreamServerEndpoint
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from zope.interface import implementer
 
 from aibrix_twisted.service.process.inherited import PASSED, Inheritance
@@ -73,12 +72,6 @@ class Sockets:
             if held is not None:
                 self._passed.add(key)
         return self._adopt(key, held or open_tcp(port, backlog, interface), factory)
-
-    def listenSSL(
-        self, port: int, factory: Any, contextFactory: Any, backlog: int = _TWISTED_BACKLOG, interface: str = ""
-    ) -> Any:
-        """See L{twisted.internet.interfaces.IReactorSSL}."""
-        return self.listenTCP(port, TLSMemoryBIOFactory(contextFactory, False, factory), backlog, interface)
 
     def listenUNIX(
         self, address: str, factory: Any, backlog: int = _TWISTED_BACKLOG, mode: int = 0o666, wantPID: int = 0

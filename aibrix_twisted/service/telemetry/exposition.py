@@ -101,6 +101,9 @@ class GatewayCollector(Collector):
         yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
         yield families.CLIENTS_DROPPED.of(_labelled(metrics.clients_dropped))
         yield families.CONFIG_RELOADS.of(_from_the_start(("taken", "refused"), metrics.reloads))
+        yield families.TLS_HANDSHAKES.of(_labelled(metrics.handshakes))
+        expires = metrics.certificate_expires
+        yield families.TLS_EXPIRY.of({} if expires is None else {(): expires})
         yield families.ACCESS_LOG_DROPPED.of({(): metrics.access_log_dropped})
         yield families.SPANS_EXPORTED.of({(): metrics.spans_exported})
         yield families.SPANS_DROPPED.of(_labelled(metrics.spans_dropped))

@@ -190,6 +190,19 @@ CLIENTS_DROPPED: Final = _declared(
     "reason",
 )
 CONFIG_RELOADS: Final = _declared("counter", "config_reloads", "Configurations re-read.", "outcome")
+TLS_HANDSHAKES: Final = _declared(
+    "counter",
+    "tls_handshakes",
+    "Clients' handshakes: complete; failed, for the two could not agree or a certificate was not believed; late; gone, "
+    "for the client left.",
+    "outcome",
+)
+TLS_EXPIRY: Final = _declared(
+    "gauge",
+    "tls_certificate_expiry_timestamp_seconds",
+    "When the first of the certificates that clients are shown expires, in seconds since 1970; absent where there is "
+    "none.",
+)
 ACCESS_LOG_DROPPED: Final = _declared("counter", "access_log_dropped", "Access log lines that could not be written.")
 SPANS_EXPORTED: Final = _declared("counter", "spans_exported", "Spans that the receiver of traces took.")
 SPANS_DROPPED: Final = _declared(

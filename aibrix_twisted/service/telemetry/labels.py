@@ -15,7 +15,7 @@ from aibrix_twisted.policy.choice import Missing
 from aibrix_twisted.service.telemetry.families import Family
 from aibrix_twisted.service.telemetry.gc_pauses import GENERATIONS
 from aibrix_twisted.service.telemetry.genai import OPERATIONS, PROVIDER, TOKEN_TYPES
-from aibrix_twisted.service.telemetry.metrics import DROPPED, REPAIRED
+from aibrix_twisted.service.telemetry.metrics import DROPPED, HANDSHAKES, REPAIRED
 from aibrix_twisted.wire.routes import OWN_PATHS, ROUTES
 
 
@@ -52,6 +52,7 @@ _OF_ONE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("repairs", "kind"): REPAIRED,
     ("clients_dropped", "reason"): DROPPED,
     ("heals", "outcome"): tuple(heal.value for heal in Heal),
+    ("tls_handshakes", "outcome"): HANDSHAKES,
     ("config_reloads", "outcome"): ("taken", "refused"),
     ("tokens", "kind"): ("input", "output", "cached", "output_events"),
     ("upstream_connections", "kind"): ("idle", "busy"),

@@ -62,6 +62,9 @@ class ModelMeters:
 #: What an audit may find to disagree.
 REPAIRED: Final = ("lease", "exchange", "stuck", "deadline", "connection", "waiting", "address", "clock")
 
+#: How a client's TLS handshake may end.
+HANDSHAKES: Final = ("complete", "failed", "late", "gone")
+
 
 #: Why a client's connection is closed without an answer.
 DROPPED: Final = ("flood", "silent")
@@ -98,6 +101,8 @@ class Metrics:
         self._heals: dict[str, int] = dict.fromkeys(Heal, 0)
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.clients_dropped = dict.fromkeys(DROPPED, 0)
+        self.handshakes = dict.fromkeys(HANDSHAKES, 0)
+        self.certificate_expires: float | None = None
         self.access_log_dropped = 0
         self.repairs = dict.fromkeys(REPAIRED, 0)
         self.spans_exported = 0

@@ -38,6 +38,7 @@ def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -
         "id": exchange.id,
         "trace_id": exchange.trace_id,
         "client": exchange.client,
+        "identity": exchange.identity,
         "method": exchange.method,
         "path": exchange.path,
         "route": exchange.route,

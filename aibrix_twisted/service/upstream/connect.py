@@ -6,14 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from OpenSSL import SSL
 from twisted.internet.abstract import isIPAddress, isIPv6Address
 from twisted.internet.address import IPv4Address, IPv6Address
 from twisted.internet.error import ConnectionRefusedError, NoRouteError
-from twisted.internet.interfaces import IAddress, IConnector, IHostResolution, IResolutionReceiver
+from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IHostResolution, IResolutionReceiver
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
 from zope.interface import implementer
 
+from aibrix_twisted.service.tls.failed import TlsFailed, why
+from aibrix_twisted.service.tls.transport import TlsFactory
 from aibrix_twisted.service.upstream.protocol import UpstreamConnection
 
 
@@ -36,20 +39,28 @@ class _OneConnection(ClientFactory):
         self._attempt.failed(reason.getErrorMessage(), sure=there_is_nobody)
 
 
+#: Makes the protocol of a connection, given whom it tells that it may be sent on, and whom that TLS did not come about.
+Make = Callable[
+    [Callable[[UpstreamConnection], None], Callable[[UpstreamConnection, Failure], None]], UpstreamConnection
+]
+
+
 class Failed(Protocol):
     """Told that there is no connection."""
 
-    def __call__(self, why: str, *, refused: bool) -> None:
+    def __call__(self, why: str, *, refused: bool, tls: bool) -> None:
         """
         @param why: for people.
         @param refused: it is sure that nothing listens there.
+        @param tls: it was TLS that did not come about.
         """
         ...
 
 
 @implementer(IResolutionReceiver)
 class Connecting:
-    """One try to connect: ends in exactly one of C{connected(protocol)}, C{failed(why)}, or a cancel."""
+    """One try to connect, and where TLS is spoken to shake hands, too: ends in exactly one of C{connected(protocol)},
+    C{failed(why)}, or a cancel."""
 
     def __init__(
         self,
@@ -57,7 +68,7 @@ class Connecting:
         host: str,
         port: int,
         timeout_s: float,
-        make: Callable[[Callable[[UpstreamConnection], None]], UpstreamConnection],
+        make: Make,
         connected: Callable[[UpstreamConnection], None],
         failed: Failed,
     ) -> None:
@@ -68,8 +79,11 @@ class Connecting:
         self._why = f"{host} has no address"
         self._connector: IConnector | None = None
         self._resolution: IHostResolution | None = None
+        self._connection: UpstreamConnection | None = None
+        self._handshake: IDelayedCall | None = None
         self._over = False
         self._sure = True
+        self._tls = False
 
     def start(self) -> None:
         """Begin.  C{failed} may be called beneath this frame."""
@@ -82,7 +96,10 @@ class Connecting:
     def cancel(self) -> None:
         """Neither callback is called after this."""
         self._over = True
-        if self._connector is not None:
+        self._calm()
+        if self._connection is not None and self._connection.transport is not None:
+            self._connection.transport.abortConnection()
+        elif self._connector is not None:
             self._connector.stopConnecting()
         elif self._resolution is not None:
             self._resolution.cancel()
@@ -105,27 +122,59 @@ class Connecting:
 
     def made(self, connection: UpstreamConnection) -> None:
         """From the connection: it has its transport."""
+        self._calm()
         if not self._over:
             self._over = True
             connected = self._connected
             del self._connected, self._failed  # the transport keeps us; whoever asked for it should not be kept, too
             connected(connection)
 
-    def failed(self, why: str, *, sure: bool) -> None:
+    def unmade(self, connection: UpstreamConnection, reason: Failure) -> None:
+        """From the connection: it had its transport, and TLS did not come about."""
+        if connection is not self._connection:  # it was given up already
+            return
+        said = why(reason) if reason.check(SSL.Error, TlsFailed) else "it was closed amid the handshake"
+        self.failed(f"TLS: {said}", sure=False, tls=True)
+
+    def failed(self, why: str, *, sure: bool, tls: bool = False) -> None:
         """From the factory.
 
         @param sure: nothing listens at that address; else it may be slow, or we may be short of something.
         """
+        self._calm()
         if not self._over:
-            self._why = why
+            self._why, self._tls = why, tls
             self._sure = self._sure and sure
             self._next()
 
     def _next(self) -> None:
         if not self._addresses:
             self._over = True
-            self._failed(self._why, refused=self._sure)
+            self._failed(self._why, refused=self._sure, tls=self._tls)
             return
         address = self._addresses.pop(0)
-        factory = _OneConnection(self, self._make(self.made))
+        try:
+            self._connection = connection = self._make(self.made, self.unmade)
+        except TlsFailed as error:  # a file of ours cannot be read any more, for whichever address
+            self._addresses.clear()
+            self.failed(f"TLS: {error}", sure=False, tls=True)
+            return
+        factory: Any = _OneConnection(self, connection)
+        if connection.tls is not None:
+            factory = TlsFactory(connection.tls, factory, self._reactor, client=True)
+            self._handshake = self._reactor.callLater(self._timeout_s, self._late, connection)
         self._connector = self._reactor.connectTCP(address, self._port, factory, timeout=self._timeout_s)
+
+    def _late(self, connection: UpstreamConnection) -> None:
+        """The handshake is not over.  That there is no connection at all is told by the reactor."""
+        self._handshake = None
+        if connection.transport is not None:
+            self._connection = None
+            connection.transport.abortConnection()
+            self.failed(f"TLS: no handshake within {self._timeout_s:g} s", sure=False, tls=True)
+
+    def _calm(self) -> None:
+        """Wait for no handshake any more."""
+        handshake, self._handshake = self._handshake, None
+        if handshake is not None:
+            handshake.cancel()

@@ -10,9 +10,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from twisted.python.failure import Failure
+
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.service.tls.replicas import ReplicasTls
 from aibrix_twisted.service.upstream.connect import Connecting, Failed
-from aibrix_twisted.service.upstream.protocol import UpstreamConnection
+from aibrix_twisted.service.upstream.protocol import Key, UpstreamConnection
 from aibrix_twisted.service.wheel import Wheel
 
 #: Below the five seconds after which the engines close an idle connection.
@@ -23,12 +26,16 @@ MOST_USES = 1000
 
 
 class Pool:
-    """All connections to all replicas, filed by address."""
+    """All connections to all replicas, filed by address, and by how TLS is spoken there.
 
-    def __init__(self, reactor: Any, wheel: Wheel) -> None:
+    @ivar tls: what there is for each replica.
+    """
+
+    def __init__(self, reactor: Any, wheel: Wheel, tls: ReplicasTls | None = None) -> None:
         self._reactor = reactor
         self._wheel = wheel
-        self._idle: dict[tuple[str, int], list[UpstreamConnection]] = {}
+        self.tls = tls or ReplicasTls()
+        self._idle: dict[Key, list[UpstreamConnection]] = {}
         self._all: set[UpstreamConnection] = set()
         self.rejoin()
 
@@ -53,7 +60,7 @@ class Pool:
 
     def take(self, replica: Replica) -> UpstreamConnection | None:
         """An idle connection to it that is fit to be used, or C{None}."""
-        idle = self._idle.get((replica.host, replica.port))
+        idle = self._idle.get((replica.host, replica.port, replica.tls))
         while idle:
             connection = idle.pop()
             if not connection.closing and _still_open(connection):
@@ -69,10 +76,12 @@ class Pool:
         failed: Failed,
     ) -> Connecting:
         """Open a new one; C{start()} what is returned."""
-        key = (replica.host, replica.port)
+        key = (replica.host, replica.port, replica.tls)
 
-        def make(made: Callable[[UpstreamConnection], None]) -> UpstreamConnection:
-            return UpstreamConnection(self, key, made)
+        def make(
+            made: Callable[[UpstreamConnection], None], unmade: Callable[[UpstreamConnection, Failure], None]
+        ) -> UpstreamConnection:
+            return UpstreamConnection(self, key, made, unmade, self.tls.of(replica))
 
         def taken_in(connection: UpstreamConnection) -> None:
             self._all.add(connection)
@@ -82,6 +91,8 @@ class Pool:
 
     def give_back(self, connection: UpstreamConnection) -> None:
         """The attempt is over: keep the connection if it may be used again, else close it."""
+        if connection.tls is not None and connection.uses == 1:
+            connection.tls.remember(connection.transport.connection)
         if connection.reusable and connection.uses < MOST_USES:
             connection.idle_since = self._wheel.now
             self._idle.setdefault(connection.key, []).append(connection)
@@ -106,6 +117,13 @@ class Pool:
                 connection.abandon()
             if not idle:
                 del self._idle[key]
+
+    def renew_tls(self) -> None:
+        """Files of certificates may have changed: read them again, and use no connection that the old ones made."""
+        self.tls.renew()
+        for idle in self._idle.values():
+            for connection in [each for each in idle if each.tls is not None]:
+                connection.abandon()
 
     def close(self) -> None:
         """Close every connection, and stop watching."""

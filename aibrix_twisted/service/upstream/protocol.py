@@ -12,12 +12,19 @@ from collections.abc import Callable
 from typing import Any
 from typing import Protocol as Typed
 
+from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
+from twisted.internet.interfaces import IHandshakeListener
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
+from zope.interface import implementer
 
 from aibrix_twisted.domain.assembly import Cause, ResponseAssembly
+from aibrix_twisted.domain.settings import ReplicaTlsSettings
+from aibrix_twisted.service.tls.failed import TlsFailed, why
+from aibrix_twisted.service.tls.replicas import ReplicaTls
+from aibrix_twisted.service.tls.transport import NoGoodBye
 from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
 from aibrix_twisted.wire.response import ResponseParser
 from aibrix_twisted.wire.unquoted import unquoted
@@ -28,6 +35,10 @@ _log = Logger()
 ONE_WRITE_BYTES = 65536
 
 
+#: Where a connection leads: host, port, and how TLS is spoken there, where it is.
+Key = tuple[str, int, ReplicaTlsSettings | None]
+
+
 class Home(Typed):
     """Where a connection belongs: the pool."""
 
@@ -36,10 +47,13 @@ class Home(Typed):
         ...
 
 
+@implementer(IHandshakeListener)
 class UpstreamConnection(Protocol):
     """A client of one replica.
 
-    @ivar key: the replica's address, as the pool files it.
+    @ivar key: where it leads, as the pool files it.
+    @ivar tls: how TLS is spoken on it; C{None}: it is not.
+    @ivar tls_failed: it was TLS that broke.
     @ivar uses: requests sent on it, the current one included.
     @ivar answered: some byte of the current response came.
     @ivar reusable: the last response left it fit for another request.
@@ -51,10 +65,24 @@ class UpstreamConnection(Protocol):
 
     transport: Any  # TCP: Twisted's own annotation promises less
 
-    def __init__(self, home: Home, key: tuple[str, int], made: Callable[[UpstreamConnection], None]) -> None:
+    def __init__(
+        self,
+        home: Home,
+        key: Key,
+        made: Callable[[UpstreamConnection], None],
+        unmade: Callable[[UpstreamConnection, Failure], None] | None = None,
+        tls: ReplicaTls | None = None,
+    ) -> None:
+        """
+        @param made: told once it may be sent on.
+        @param unmade: told if TLS does not come about.
+        """
         self._home = home
-        self._made = made
+        self._made: Callable[[UpstreamConnection], None] | None = made
+        self._unmade = None if tls is None else unmade
         self.key = key
+        self.tls = tls
+        self.tls_failed = False
         self._assembly: ResponseAssembly | None = None
         self._parser: ResponseParser | None = None
         self._keep_alive = False
@@ -75,7 +103,14 @@ class UpstreamConnection(Protocol):
         if hasattr(transport, "fileno"):  # a transport in memory has none
             self.glance = select.poll()
             self.glance.register(transport.fileno(), select.POLLIN | select.POLLRDHUP)
-        self._made(self)
+        if self.tls is None:
+            self.handshakeCompleted()
+
+    def handshakeCompleted(self) -> None:
+        """It may be sent on."""
+        made, self._made, self._unmade = self._made, None, None
+        if made is not None:
+            made(self)
 
     def send(self, assembly: ResponseAssembly, head: bytes, body: bytes) -> None:
         """Send a request; its response goes to C{assembly}."""
@@ -131,10 +166,16 @@ class UpstreamConnection(Protocol):
         """Clean or not, if a response was under way this is what ends it."""
         self.reusable = False
         self._home.lost(self)
+        unmade, self._made, self._unmade = self._unmade, None, None
+        if unmade is not None:
+            unmade(self, reason)
+            return
         clean = reason.check(ConnectionDone) is not None
         if not clean and not self.fault:
-            self.fault = reason.getErrorMessage()
-        self._end(Cause.UPSTREAM_CLOSED if clean else Cause.UPSTREAM_BROKE)
+            self.tls_failed = reason.check(SSL.Error, TlsFailed) is not None
+            self.fault = f"TLS: {why(reason)}" if self.tls_failed else reason.getErrorMessage()
+        unsigned = reason.check(NoGoodBye) is not None
+        self._end(Cause.UPSTREAM_CLOSED if clean or unsigned else Cause.UPSTREAM_BROKE, unsigned=unsigned)
 
     def response_head(self, head: ResponseHead) -> None:
         """From the parser."""
@@ -159,9 +200,9 @@ class UpstreamConnection(Protocol):
         self.closing = True
         self.transport.abortConnection()
 
-    def _end(self, cause: Cause) -> None:
+    def _end(self, cause: Cause, *, unsigned: bool = False) -> None:
         assembly, self._assembly, self._parser = self._assembly, None, None
         if self._paused and self.reusable:  # paused by the response's last bytes: the next one is to be read
             self.resume()
         if assembly is not None:
-            assembly.end(cause)
+            assembly.end(cause, unsigned=unsigned)

@@ -64,7 +64,8 @@ class ToldTests(DeskTestCase):
         self.assertEqual(
             self.facts("r"),
             {
-                "name": "r", "url": "http://192.0.2.9:1", "engine": "vllm", "models": ("n",), "state": "up", "reason": "",
+                "name": "r", "url": "http://192.0.2.9:1", "tls": None, "engine": "vllm", "models": ("n",), "state": "up",
+                "reason": "",
                 "since_s": 2.5, "breaker": "closed", "source": "registered", "expires_in_s": 57.5, "weight": 2.5,
                 "max_in_flight": 7, "labels": {"rack": "r1"}, "in_flight": 1, "leased": 2,
                 "load": {"running": 3.0, "waiting": 1.0, "kv_usage": 0.5, "age_s": 1.5}, "load_problem": None,

@@ -65,7 +65,7 @@ class DescriptionTests(SynchronousTestCase):
         self.assertIsNone(re.search(r"@ivar|[CL]\{", str(DOCUMENT)))
         schemas = DOCUMENT["components"]["schemas"]
         self.assertEqual(schemas["Timeline"]["properties"]["ttft_s"], schemas["Request"]["properties"]["ttft_s"])
-        self.assertEqual(schemas["ReplicaTable"]["properties"]["url"]["description"], "http://host[:port][/prefix].")
+        self.assertEqual(schemas["ReplicaTable"]["properties"]["url"]["description"], "http[s]://host[:port][/prefix].")
 
     def test_only_changes_ask_for_the_token(self) -> None:
         """Reads are free."""

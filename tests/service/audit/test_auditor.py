@@ -5,6 +5,7 @@ from __future__ import annotations
 from twisted.logger import globalLogPublisher
 from twisted.trial.unittest import SynchronousTestCase
 
+from aibrix_twisted.domain.client import Client
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.service.audit.auditor import INTERVAL_S, MAX_LOGGED, Auditor
 from tests.fakes import Bench, answer, post
@@ -63,7 +64,7 @@ class AuditorTests(SynchronousTestCase):
         client.dataReceived(post())
         self.bench.upstream()[0].dataReceived(answer())
         for _ in range(MAX_LOGGED + 5):
-            exchange = self.bench.exchanges._begun(None, "192.0.2.7", "other", 0.0)
+            exchange = self.bench.exchanges._begun(None, Client("192.0.2.7"), "other", 0.0)
             self.assertIn(exchange, self.bench.exchanges.book.current)
         self.auditor.look()
         self.assertEqual((self.repairs, len(self.said)), ({"exchange": MAX_LOGGED + 5}, MAX_LOGGED))

@@ -24,6 +24,7 @@ from aibrix_twisted.domain.settings import (
     Limits,
     ModelSettings,
     QueueSettings,
+    ReplicaTlsSettings,
     Retry,
     Settings,
     Timeouts,
@@ -269,6 +270,17 @@ def refused(scene: Scene) -> None:
 def a_connect_that_takes_too_long(scene: Scene) -> None:
     scene.ask()
     scene.bench.reactor.connects[-1].refused(late=True)
+
+
+@ends(502, "broken", "upstream_broke", "engine_tls", attempts="broken", reached=0)
+def no_tls_where_it_should_be(scene: Scene) -> None:
+    scene.set_up(replica("gpu0", tls=ReplicaTlsSettings()))
+    scene.ask()
+    connection, wire = scene.bench.reactor.connects[-1].made()
+    connection.dataReceived(b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n")
+    scene.bench.reactor.advance(0)
+    assert wire.closing
+    wire.lose()
 
 
 # -- once more -------------------------------------------------------------------------------------------------------

@@ -10,8 +10,6 @@ from typing import Any
 
 from twisted.internet.error import CannotListenError
 from twisted.internet.protocol import Factory
-from twisted.internet.ssl import CertificateOptions
-from twisted.protocols.tls import TLSMemoryBIOFactory
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.service.process.inherited import Activated, Inheritance
@@ -97,13 +95,6 @@ class TcpTests(SocketsTestCase):
         self.assertEqual(port.socket.getsockname(), address)
         self.assertEqual(sockets.drop_spares(), ["tcp//81"])
         self.assertEqual(sockets.drop_spares(), [])
-
-    def test_tls(self) -> None:
-        """What is opened is a plain socket; TLS is a matter of the process."""
-        sockets = self.sockets()
-        port = sockets.listenSSL(0, Factory(), CertificateOptions(), interface="127.0.0.1")
-        self.assertIsInstance(port.factory, TLSMemoryBIOFactory)
-        self.assertEqual(list(sockets.opened), ["tcp/127.0.0.1/0"])
 
     def test_closing_them(self) -> None:
         """Whoever waits is accepted before; afterwards nobody holds them."""

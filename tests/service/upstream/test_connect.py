@@ -35,9 +35,9 @@ class ConnectingTests(SynchronousTestCase):
             host,
             1,
             2.0,
-            lambda made: UpstreamConnection(self, ("x", 1), made),
+            lambda made, unmade: UpstreamConnection(self, ("x", 1, None), made, unmade),
             self.outcomes.append,
-            lambda why, *, refused: self.outcomes.append((why, refused)),
+            lambda why, *, refused, tls: self.outcomes.append((why, refused)),
         )
         connecting.start()
         return connecting

@@ -29,8 +29,8 @@ class Taken:
         if self.beneath_body is not None:
             self.beneath_body()
 
-    def end(self, cause: Cause) -> None:
-        self.told.append(cause)
+    def end(self, cause: Cause, *, unsigned: bool = False) -> None:
+        self.told.append((cause, "unsigned") if unsigned else cause)
 
 
 class UpstreamConnectionTests(SynchronousTestCase):
@@ -47,7 +47,7 @@ class UpstreamConnectionTests(SynchronousTestCase):
 
     def connect(self) -> Taken:
         """A new connection with a request under way."""
-        self.connection = UpstreamConnection(self, ("a", 1), self.made.append)
+        self.connection = UpstreamConnection(self, ("a", 1, None), self.made.append)
         self.wire = Wire(self.connection)
         self.connection.makeConnection(self.wire)  # type: ignore[arg-type]
         return self.ask()
