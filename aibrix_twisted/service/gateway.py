@@ -257,9 +257,6 @@ class Gateway(MultiService):
         if not self.exchanges.fleet.replicas:
             _log.warn("no replica is configured: every request for a model is answered with 404")
         self._doors.start()
-        for door in self._doors.clients:
-            said = f"{door.endpoint}, with TLS" if door.secure else door.endpoint
-            _log.info("serving clients on {said}", said=said)
 
     def stopService(self) -> Deferred[None]:
         """Let go of everything.  What is still under way is lost."""
@@ -318,14 +315,6 @@ class Gateway(MultiService):
             self.metrics.reloads["refused",] += 1
             self._access_log.configure(self.settings.access_log)  # a rotation's signal is one all the same
             raise
-        before = self.settings
-        for name, was, is_now in (
-            ("listen", before.listen, settings.listen),
-            ("admin", before.admin, settings.admin),
-            ("tls.listen", before.tls.listen, settings.tls.listen),
-        ):
-            if was != is_now:
-                _log.warn("{name} has changed: that takes effect at the next start", name=name)
         take_certificates()
         self.metrics.certificate_expires = self._doors.expires
         self.pool.renew_tls()

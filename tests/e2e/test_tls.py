@@ -155,7 +155,7 @@ async def test_a_handshake_that_does_not_end() -> None:
         for number, peer in enumerate(peers):
             peer.setblocking(False)
             if number % 3:
-                peer.sendall(b"\x16\x03\x01\x02\x00\x01\x00")
+                peer.sendall(b"\x16\x03\x01\x40\x00\x01\x00")
         await world.until(lambda: len(world.gateway.exchanges.live) == 40)
 
         def drip() -> bool:

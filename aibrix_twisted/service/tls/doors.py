@@ -83,7 +83,10 @@ class Doors:
         return TlsFactory(self._newest[each.said], factory, self._clock) if each.secure else factory
 
     def start(self) -> None:
-        """Begin to renew the keys of tickets."""
+        """Clients are served.  Begin to renew the keys of tickets."""
+        for each in self.clients:
+            said = f"{each.endpoint}, with TLS" if each.secure else each.endpoint
+            _log.info("serving clients on {said}", said=said)
         log_failure_of(self._call.start(RENEW_S, now=False), "renewing the keys of TLS tickets")
 
     def stop(self) -> None:
@@ -94,7 +97,7 @@ class Doors:
     def reloaded(self, settings: Settings) -> Callable[[], None]:
         """Read the certificates of these settings, for the listeners that there are.
 
-        @return: takes them, for handshakes that begin from then on.
+        @return: takes them, for handshakes that begin from then on, and tells of listeners that have changed.
         @raise ConfigError: one cannot be used, or is new and has expired.
         """
         read = self._credentials(settings)
@@ -105,6 +108,7 @@ class Doors:
         contexts = self._contexts(settings.tls, read)
 
         def take() -> None:
+            self._tell_of_other_doors(settings)
             self._settings, self._read = settings.tls, read
             self._use(contexts)
             self._doubt()
@@ -143,6 +147,16 @@ class Doors:
     def _use(self, contexts: list[_Context]) -> None:
         for each, context in contexts:
             self._newest[each.said].context = context
+
+    def _tell_of_other_doors(self, settings: Settings) -> None:
+        """Whoever has changed them should know when that takes effect."""
+        admin = None if settings.admin == "none" else settings.admin
+        for name, are, wanted in (
+            ("listen", [each.said for each in self.clients], [each.said for each in doors(settings)]),
+            ("admin", None if self.admin is None else self.admin.said, admin),
+        ):
+            if are != wanted:
+                _log.warn("{name} has changed: that takes effect at the next start", name=name)
 
     def _doubt(self) -> None:
         for each in self._read.values():
