@@ -1,13 +1,18 @@
 # The gateway in a virtual environment of its own: made here, with a package index and all that building takes ...
 FROM python:3.13-slim AS build
 
+# A compiler, for what every byte passes through (setup.py).
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev \
+    && rm -rf /var/lib/apt/lists/*
+
 WORKDIR /src
-COPY setup.cfg pyproject.toml README.md LICENSE ./
+COPY setup.cfg setup.py pyproject.toml README.md LICENSE ./
 COPY aibrix_twisted aibrix_twisted
 COPY twisted twisted
 
 # The last line writes Twisted's list of plugins, which the user below could not.
-RUN python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
+RUN AIBRIX_COMPILE=always python -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python -m venv --without-pip /opt/aibrix-gateway \
     && python -m pip --python /opt/aibrix-gateway/bin/python install --no-cache-dir --compile /wheels/*.whl \
     && /opt/aibrix-gateway/bin/twistd --help >/dev/null

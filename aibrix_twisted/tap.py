@@ -13,8 +13,8 @@ from twisted.application.service import IService
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
-from aibrix_twisted import __version__
 from aibrix_twisted.service.config.load import ConfigError, Source
+from aibrix_twisted.service.process.build import version
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.process.predecessor import Predecessor
@@ -52,7 +52,7 @@ class Options(UsageOptions):
 
     def opt_version(self) -> NoReturn:
         """print the version"""
-        print(f"aibrix-gateway {__version__}")  # noqa: T201
+        print(f"aibrix-gateway {version()}")  # noqa: T201
         sys.exit(0)
 
     def postOptions(self) -> None:

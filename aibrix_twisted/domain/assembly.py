@@ -18,7 +18,7 @@ Flow control is not here: pausing an upstream does not affect what may come next
 from __future__ import annotations
 
 import enum
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from aibrix_twisted.interfaces import IBodyConsumer, Payload
 
@@ -63,17 +63,24 @@ TRANSITIONS: Final[dict[Phase, dict[str, Phase]]] = {
 _AWAITING_HEAD, _STREAMING, _ENDED = Phase
 
 
-class Ending(NamedTuple):
-    """Said once, read by all: the retry, the pool, the client's side, the meters.
+class Ending:
+    """Said once, read by all: the retry, the pool, the client's side, the meters.  Not changed after.
 
     @ivar payload: what the decoder made of it; C{None} where no head came.
     @ivar received: bytes of body, framing taken off.
     """
 
-    cause: Cause
-    outcome: Outcome
-    payload: Payload | None
-    received: int
+    __slots__ = ("cause", "outcome", "payload", "received")
+
+    def __init__(self, cause: Cause, outcome: Outcome, payload: Payload | None, received: int) -> None:
+        self.cause = cause
+        self.outcome = outcome
+        self.payload = payload
+        self.received = received
+
+    def judged(self, outcome: Outcome, cause: Cause | None = None) -> Ending:
+        """The same, seen with what else is known."""
+        return Ending(cause or self.cause, outcome, self.payload, self.received)
 
     @property
     def headless(self) -> bool:
@@ -175,7 +182,8 @@ class ResponseAssembly:
         headless = self._phase is _AWAITING_HEAD
         self._phase = _ENDED  # ours first ...
         consumer = self._consumer
-        del self._consumer  # who holds us: were it kept, an exchange and its bodies would wait for the collector
+        # It holds us: kept, an exchange and its bodies would wait for the collector.  Nobody reads it any more.
+        self._consumer = None  # type: ignore[assignment]
         payload = None if headless else consumer.payloadJudged()
         by_close = self._close_delimited and not unsigned
         outcome = outcome_of(cause, payload, close_delimited=by_close)

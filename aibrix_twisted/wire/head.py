@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import enum
 import re
-from dataclasses import dataclass
 from typing import Final
 
 from aibrix_twisted.wire.onward import NOT_PASSED_ON, NOT_SENT_ON, Fields, Headers, onward, options_of
@@ -55,7 +54,6 @@ class Framing(enum.Enum):
     CLOSE = "close"
 
 
-@dataclass(slots=True)
 class RequestHead:
     """A request's head.
 
@@ -68,20 +66,47 @@ class RequestHead:
         that a proxy before it could not have passed on unread (RFC 9112 §C.2.2): not believed.
     """
 
-    method: str
-    path: bytes
-    query: bytes
-    minor_version: int
-    headers: Headers
-    fields: Fields
-    onward: bytes
-    keep_alive: bool
-    content_length: int | None
-    chunked: bool
-    expects_continue: bool
+    __slots__ = (
+        "chunked",
+        "content_length",
+        "expects_continue",
+        "fields",
+        "headers",
+        "keep_alive",
+        "method",
+        "minor_version",
+        "onward",
+        "path",
+        "query",
+    )
+
+    def __init__(
+        self,
+        method: str,
+        path: bytes,
+        query: bytes,
+        minor_version: int,
+        headers: Headers,
+        fields: Fields,
+        onward: bytes,
+        keep_alive: bool,
+        content_length: int | None,
+        chunked: bool,
+        expects_continue: bool,
+    ) -> None:
+        self.method = method
+        self.path = path
+        self.query = query
+        self.minor_version = minor_version
+        self.headers = headers
+        self.fields = fields
+        self.onward = onward
+        self.keep_alive = keep_alive
+        self.content_length = content_length
+        self.chunked = chunked
+        self.expects_continue = expects_continue
 
 
-@dataclass(slots=True)
 class ResponseHead:
     """A response's head.  See L{RequestHead}.
 
@@ -89,15 +114,39 @@ class ResponseHead:
     @ivar keep_alive: the connection may be used again once the body is over.
     """
 
-    status: int
-    reason: bytes
-    minor_version: int
-    headers: Headers
-    fields: Fields
-    onward: bytes
-    framing: Framing
-    content_length: int | None
-    keep_alive: bool
+    __slots__ = (
+        "content_length",
+        "fields",
+        "framing",
+        "headers",
+        "keep_alive",
+        "minor_version",
+        "onward",
+        "reason",
+        "status",
+    )
+
+    def __init__(
+        self,
+        status: int,
+        reason: bytes,
+        minor_version: int,
+        headers: Headers,
+        fields: Fields,
+        onward: bytes,
+        framing: Framing,
+        content_length: int | None,
+        keep_alive: bool,
+    ) -> None:
+        self.status = status
+        self.reason = reason
+        self.minor_version = minor_version
+        self.headers = headers
+        self.fields = fields
+        self.onward = onward
+        self.framing = framing
+        self.content_length = content_length
+        self.keep_alive = keep_alive
 
 
 def parse_request_head(raw: bytes, *, max_headers: int) -> RequestHead:

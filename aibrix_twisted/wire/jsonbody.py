@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import orjson
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.interfaces import IBodyDecoder, Payload
 from aibrix_twisted.wire.usage import Usage, usage_of
 
 
-@implementer(IBodyDecoder)
 class WholeBody:
     """Gathers up to a bound; what comes beyond it passes, and can then only be judged by its framing.
 
@@ -67,3 +66,6 @@ class WholeBody:
             return Payload.CUT
         self.usage = usage_of(document)
         return Payload.WHOLE
+
+
+classImplements(WholeBody, IBodyDecoder)

@@ -7,7 +7,6 @@ a document nested beyond reason, bytes that are not UTF-8.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -36,7 +35,6 @@ _MORE: Final = frozenset(
 _USUAL: Final = Bounds()
 
 
-@dataclass(slots=True)
 class Asked:
     """What was asked.
 
@@ -44,22 +42,36 @@ class Asked:
     @ivar choices: how many answers one request asks for: C{n} for each prompt.
     @ivar stream_options: the member is there.
     @ivar include_usage: usage is asked for, or C{stream_options} is nothing that could be edited so as to ask.
-    @ivar says_ids: it speaks of C{return_token_ids}.
-    @ivar token_ids: it wants them.
+    @ivar token_ids: it speaks of C{return_token_ids}.
     @ivar stateful: the engine may keep something of it, so that it is not sent twice.
     """
 
-    route: Route
-    model: str = ""
-    stream: bool = False
-    user: str | None = None
-    max_tokens: int | None = None
-    choices: int = 1
-    stream_options: bool = False
-    include_usage: bool = False
-    says_ids: bool = False
-    token_ids: bool = False
-    stateful: bool = False
+    __slots__ = (
+        "choices",
+        "include_usage",
+        "max_tokens",
+        "model",
+        "route",
+        "says_ids",
+        "stateful",
+        "stream",
+        "stream_options",
+        "token_ids",
+        "user",
+    )
+
+    def __init__(self, route: Route, model: str = "", stream: bool = False, user: str | None = None) -> None:
+        self.route = route
+        self.model = model
+        self.stream = stream
+        self.user = user
+        self.max_tokens: int | None = None
+        self.choices = 1
+        self.stream_options = False
+        self.include_usage = False
+        self.says_ids = False
+        self.token_ids = False
+        self.stateful = False
 
 
 def peek(route: Route, content_type: bytes | None, body: bytes, bounds: Bounds = _USUAL) -> Asked:
@@ -93,8 +105,7 @@ def peek(route: Route, content_type: bytes | None, body: bytes, bounds: Bounds =
         asked.include_usage = options.get("include_usage") is True
     else:
         asked.include_usage = options is not None
-    asked.says_ids = "return_token_ids" in document
-    asked.token_ids = document.get("return_token_ids") not in (None, False)
+    asked.token_ids = "return_token_ids" in document
     asked.stateful = route.dialect is Dialect.RESPONSES and (
         document.get("store") is not False or document.get("previous_response_id") is not None
     )

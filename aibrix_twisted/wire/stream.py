@@ -19,7 +19,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import orjson
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.interfaces import IBodyDecoder, Payload
 from aibrix_twisted.wire.kept import Kept
@@ -51,7 +51,6 @@ _BACKSLASH: Final = ord("\\")
 _MAX_FRAMES: Final = 8
 
 
-@implementer(IBodyDecoder)
 class StreamWatch:
     """The decoder of a streamed response.
 
@@ -306,6 +305,9 @@ class StreamWatch:
         else:
             return Payload.OPAQUE
         return Payload.WHOLE if whole else Payload.CUT
+
+
+classImplements(StreamWatch, IBodyDecoder)
 
 
 def _is_one_event(data: bytes) -> bool:

@@ -44,15 +44,8 @@ class Fleet(World):
         self.tell(*known, more=more)
         source = Source(str(self.path), {})
         self.gateway = Gateway(reactor, source.load(), source)
-        exchanges = self.gateway.exchanges
-        counted = exchanges.over
         self.over.clear()
-
-        def over(exchange: Any) -> None:
-            self.over.append(exchange)
-            counted(exchange)
-
-        exchanges.over = over  # type: ignore[method-assign]
+        self.gateway.exchanges.book.past = self.over
 
     def tell(self, *known: int, more: str = QUICK) -> None:
         """The file, from now on."""

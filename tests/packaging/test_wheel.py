@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -28,7 +29,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The project's wheel, made of a copy of the tree: setuptools builds beside its sources."""
     place = tmp_path_factory.mktemp("wheel")
     source = place / "source"
-    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE"):
+    for name in ("setup.cfg", "setup.py", "pyproject.toml", "README.md", "LICENSE"):
         (source / name).parent.mkdir(exist_ok=True)
         (source / name).write_bytes((ROOT / name).read_bytes())
     for path in [*ROOT.glob("aibrix_twisted/**/*"), *ROOT.glob("twisted/plugins/*.py")]:
@@ -123,6 +124,12 @@ def test_twistd_has_it(twistd: Path, tmp_path: Path) -> None:
     assert "aibrix-gateway" in _run(twistd, "--help", cwd=tmp_path)
     assert "--replica=" in _run(twistd, "aibrix-gateway", "--help", cwd=tmp_path)
     assert "    aibrix\t" in _run(twistd, "--help-reactors", cwd=tmp_path)
+
+
+def test_which_build_it_is(twistd: Path, tmp_path: Path) -> None:
+    """Compiled, where that can be done."""
+    wanted = "compiled" if shutil.which("cc") or os.environ.get("AIBRIX_COMPILE") == "always" else "interpreted"
+    assert f"({wanted})" in _run(twistd, "aibrix-gateway", "--version", cwd=tmp_path)
 
 
 def test_twistd_of_the_checkout_has_it(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Callable
 from typing import Any
 
@@ -48,8 +47,8 @@ def seen(read: Callable[..., Any], raw: bytes, max_headers: int = 100) -> Any:
         head = read(raw, max_headers=max_headers)
     except BadMessage as bad:
         return bad.status, bad.reason, str(bad)
-    told = dataclasses.asdict(head)
-    told["fields"].pop(b"content-length", None)
+    told = {name: getattr(head, name) for name in type(head).__slots__}
+    told["fields"] = {name: value for name, value in head.fields.items() if name != b"content-length"}
     told["headers"] = [header for header in head.headers if header[0].lower() != b"content-length"]
     return told
 

@@ -16,11 +16,11 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from twisted.internet.interfaces import IHandshakeListener, IPushProducer
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IHandshakeListener, IProtocol, IPushProducer
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.domain.client import Client
 from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
@@ -52,8 +52,7 @@ DRAINING_IDLE_S = 1.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-@implementer(IPushProducer, IHandshakeListener)
-class DownstreamConnection(Protocol):
+class DownstreamConnection:
     """One client.  It is the producer of its own transport: what it is told of the client's speed it passes on."""
 
     transport: Any  # TCP, TLS or a Unix socket: Twisted's own annotation promises less
@@ -85,6 +84,11 @@ class DownstreamConnection(Protocol):
         self._shaking_hands = False
 
     # -- the transport's side --------------------------------------------------------------------------------
+
+    def makeConnection(self, transport: Any) -> None:
+        """From the transport."""
+        self.transport = transport
+        self.connectionMade()
 
     def connectionMade(self) -> None:
         """A client is here."""
@@ -434,3 +438,6 @@ class DownstreamConnection(Protocol):
             self._since = self._wheel.now
             self.transport.unregisterProducer()  # Twisted does not close beneath a producer that it has paused
             self.transport.loseConnection()
+
+
+classImplements(DownstreamConnection, IProtocol, IHandshakeListener, IPushProducer)

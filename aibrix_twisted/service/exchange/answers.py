@@ -188,7 +188,8 @@ class WholeAnswer:
 
     __slots__ = ("_begins", "_body", "_head", "_record", "_reply", "_seconds", "usage")
 
-    streamed = is_error = False
+    streamed = False
+    is_error = False
     events = 0
 
     def __init__(
@@ -248,7 +249,8 @@ class EventAnswer:
 
     __slots__ = ("_body", "_head", "_reply", "usage")
 
-    streamed = is_error = True
+    streamed = True
+    is_error = True
     events = 0
     held = 0
 

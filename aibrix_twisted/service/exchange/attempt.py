@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, Protocol
 
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.domain.assembly import Cause, Ending, ResponseAssembly
 from aibrix_twisted.domain.attempt import AttemptRecord
@@ -50,7 +50,6 @@ class Owner(Protocol):
         ...
 
 
-@implementer(IBodyConsumer)
 class Attempt:
     """The consumer of its own response.
 
@@ -125,7 +124,7 @@ class Attempt:
         self.health = replica.health
         self.health.began()
         self.lease = replica.load.lease(model)
-        self.assembly = ResponseAssembly(self, late)
+        self.assembly = ResponseAssembly(self, late)  # type: ignore[arg-type]  # C{classImplements} is below
         self.answer: Answer | None = None
         self.connection: UpstreamConnection | None = None
         self.edited: tuple[str, ...] = ()
@@ -262,3 +261,6 @@ class Attempt:
     def reused(self) -> bool:
         """It was sent on a connection that had served before, and it was not we who ended it."""
         return self.connection is not None and self.connection.uses > 1 and not self._given_up
+
+
+classImplements(Attempt, IBodyConsumer)

@@ -88,7 +88,7 @@ class Healer:
             closing = self._healing.closing()
             if closing is not None:
                 attempt, ending, progress = self._broken
-                self._run.conclude(attempt, ending._replace(outcome=Outcome.COMPLETE), progress, closing)
+                self._run.conclude(attempt, ending.judged(Outcome.COMPLETE), progress, closing)
                 return
             found = self._find()
         except CannotContinue as why:
@@ -175,13 +175,13 @@ class Healer:
     def expire(self) -> None:
         """It waited, and a deadline passed."""
         attempt, ending, progress = self._broken
-        self._run.conclude(attempt, ending._replace(cause=Cause.DEADLINE, outcome=Outcome.TIMED_OUT), progress)
+        self._run.conclude(attempt, ending.judged(Outcome.TIMED_OUT, Cause.DEADLINE), progress)
 
     def _give_up(self) -> None:
         """It ends as it broke; if more of it came since then, not as if that were all."""
         attempt, ending, progress = self._broken
         if self._attempts and ending.framed_whole:
-            ending = ending._replace(cause=Cause.UPSTREAM_BROKE, outcome=Outcome.BROKEN)
+            ending = ending.judged(Outcome.BROKEN, Cause.UPSTREAM_BROKE)
         self._run.conclude(attempt, ending, progress)
 
     def over(self, outcome: Outcome | None) -> None:

@@ -13,7 +13,7 @@ from twisted.internet.error import ConnectionRefusedError, NoRouteError
 from twisted.internet.interfaces import IAddress, IConnector, IDelayedCall, IHostResolution, IResolutionReceiver
 from twisted.internet.protocol import ClientFactory
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.service.tls.failed import TlsFailed, why
 from aibrix_twisted.service.tls.transport import TlsFactory
@@ -29,7 +29,7 @@ class _OneConnection(ClientFactory):
         self._attempt = attempt
         self._connection = connection
 
-    def buildProtocol(self, addr: IAddress | None) -> UpstreamConnection:
+    def buildProtocol(self, addr: IAddress | None) -> Any:
         """A transport is there."""
         return self._connection
 
@@ -57,7 +57,6 @@ class Failed(Protocol):
         ...
 
 
-@implementer(IResolutionReceiver)
 class Connecting:
     """One try to connect, and where TLS is spoken to shake hands, too: ends in exactly one of C{connected(protocol)},
     C{failed(why)}, or a cancel."""
@@ -126,7 +125,8 @@ class Connecting:
         if not self._over:
             self._over = True
             connected = self._connected
-            del self._connected, self._failed  # the transport keeps us; whoever asked for it should not be kept, too
+            # The transport keeps us; whoever asked for it should not be kept, too.  It is over: none is called.
+            self._connected = self._failed = None  # type: ignore[assignment]
             connected(connection)
 
     def unmade(self, connection: UpstreamConnection, reason: Failure) -> None:
@@ -178,3 +178,6 @@ class Connecting:
         handshake, self._handshake = self._handshake, None
         if handshake is not None:
             handshake.cancel()
+
+
+classImplements(Connecting, IResolutionReceiver)

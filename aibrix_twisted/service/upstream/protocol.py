@@ -14,11 +14,11 @@ from typing import Protocol as Typed
 
 from OpenSSL import SSL
 from twisted.internet.error import ConnectionDone
-from twisted.internet.interfaces import IHandshakeListener
-from twisted.internet.protocol import Protocol, connectionDone
+from twisted.internet.interfaces import IHandshakeListener, IProtocol
+from twisted.internet.protocol import connectionDone
 from twisted.logger import Logger
 from twisted.python.failure import Failure
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.domain.assembly import Cause, ResponseAssembly
 from aibrix_twisted.domain.settings import ReplicaTlsSettings
@@ -47,8 +47,7 @@ class Home(Typed):
         ...
 
 
-@implementer(IHandshakeListener)
-class UpstreamConnection(Protocol):
+class UpstreamConnection:
     """A client of one replica.
 
     @ivar key: where it leads, as the pool files it.
@@ -95,6 +94,11 @@ class UpstreamConnection(Protocol):
         self.fault = ""
         self.defect = False
         self.glance: select.poll | None = None
+
+    def makeConnection(self, transport: Any) -> None:
+        """From the transport."""
+        self.transport = transport
+        self.connectionMade()
 
     def connectionMade(self) -> None:
         """A request is one write and every event of a stream is one; none should wait for another."""
@@ -206,3 +210,6 @@ class UpstreamConnection(Protocol):
             self.resume()
         if assembly is not None:
             assembly.end(cause, unsigned=unsigned)
+
+
+classImplements(UpstreamConnection, IProtocol, IHandshakeListener)
