@@ -75,5 +75,4 @@ class AttemptRecord:
     @property
     def last(self) -> float | None:
         """When the client last got something of its stream."""
-        times = self.beats.times
-        return times[-1] if times else None
+        return self.beats.last

@@ -119,19 +119,31 @@ class Beats:
 
     What came in one read was there at once, and is no gap.
 
-    @ivar times: newest last.  Whoever appends calls C{tell} once there are more than L{BEATS}.
+    Made for each attempt; of what is no stream it is never asked for.
     """
 
-    __slots__ = ("_gaps", "times")
+    __slots__ = ("_gaps", "_times")
 
     def __init__(self, gaps: Gaps) -> None:
         """@param gaps: told of gaps in seconds, shortest first."""
         self._gaps = gaps
-        self.times: array[float] = array("d")
+        self._times: array[float] | None = None
+
+    @property
+    def times(self) -> array[float]:
+        """Newest last.  Whoever appends calls C{tell} once there are more than L{BEATS}."""
+        if self._times is None:
+            self._times = array("d")
+        return self._times
+
+    @property
+    def last(self) -> float | None:
+        """The newest."""
+        return self._times[-1] if self._times else None
 
     def tell(self) -> None:
         """Tell of the gaps since this was last called.  The newest time stays: the next gap begins there."""
-        times = self.times
-        if len(times) > 1:
+        times = self._times
+        if times is not None and len(times) > 1:
             self._gaps(sorted(map(sub, times[1:], times)))
             del times[:-1]

@@ -19,6 +19,9 @@ import orjson
 _IDS: Final = b'"token_ids":['
 _PROMPT_IDS: Final = b'"prompt_token_ids":['
 
+#: An engine whose first events bring no ids, not even the prompt's, will not bring any: these are not looked for again.
+MAX_BARE: Final = 8
+
 #: What an event that is kept by itself takes beside its bytes.
 OBJECT_BYTES: Final = 64
 
@@ -37,7 +40,7 @@ class Framed(NamedTuple):
 class Kept:
     """Bounded: beyond the bound nothing is kept, and C{lost} says so.
 
-    @ivar takes_ids: ids are taken out of events.
+    @ivar takes_ids: ids are taken out of events; no longer so where an engine does not say any.
     @ivar withholds_ids: and are not the client's.
     @ivar lost: there was more than may be kept.
     """
@@ -85,12 +88,16 @@ class Kept:
         @return: the event as it is the client's.
         """
         at = event.rfind(_IDS) + len(_IDS)
-        end = event.find(b"]", at)
-        if at >= len(_IDS) and end >= 0:
+        end = event.find(b"]", at) if at >= len(_IDS) else -1
+        if end >= 0:
             if not self.lost:
                 self._ids += event[at:end]
             if self.withholds_ids:
                 event = b"%bnull%b" % (event[: at - 1], event[end + 1 :])
+        elif not self._prompt and len(self._ids) >= MAX_BARE and not self._ids.strip(b";"):
+            self.takes_ids = False
+            self._ids.clear()
+            return self._without_prompt_ids(event)
         if not self.lost:
             self._ids += b";"
             if len(self._ids) + len(self._texts) > self._room:

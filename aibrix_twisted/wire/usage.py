@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 #: Where usage is when it is not at the top.
 _ELSEWHERE: Final = (("response", "usage"), ("message", "usage"), ("meta", "tokens"), ("meta", "billed_units"))
@@ -12,15 +12,33 @@ _ELSEWHERE: Final = (("response", "usage"), ("message", "usage"), ("meta", "toke
 _PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
 
 
-class Usage(NamedTuple):
+class Usage:
     """Tokens; C{None} for what was not said.
 
     @ivar cached: those of C{input} that the engine had computed before.
     """
 
-    input: int | None
-    output: int | None
-    cached: int | None = None
+    __slots__ = ("cached", "input", "output")
+
+    def __init__(self, input: int | None, output: int | None, cached: int | None = None) -> None:
+        self.input = input
+        self.output = output
+        self.cached = cached
+
+    def __eq__(self, other: object) -> bool:
+        """By what is said."""
+        return isinstance(other, Usage) and self.told == other.told
+
+    __hash__ = None  # type: ignore[assignment]
+
+    @property
+    def told(self) -> tuple[int | None, int | None, int | None]:
+        """Input, output, cached."""
+        return self.input, self.output, self.cached
+
+    def __repr__(self) -> str:
+        """For people."""
+        return f"Usage{self.told}"
 
 
 def usage_of(document: Any) -> Usage | None:

@@ -103,7 +103,8 @@ def test_the_wheel_has_our_files_only(wheel: Path) -> None:
     assert {name.rpartition("/")[2] for name in names if name.startswith("aibrix_twisted/ctl/units/")} == units
     expected = {str(path.relative_to(ROOT)) for path in ROOT.glob("aibrix_twisted/**/*.py")}
     assert {name for name in names if name.startswith("aibrix_twisted/") and name.endswith(".py")} == expected
-    assert {name.split("/")[0].partition("-")[0] for name in names} == {"aibrix_twisted", "twisted"}
+    tops = {name.split("/")[0].partition("-")[0] for name in names}
+    assert {top for top in tops if "__mypyc" not in top} == {"aibrix_twisted", "twisted"}  # what is shared by its .so's
 
 
 def test_what_is_imported_is_required(twistd: Path, tmp_path: Path) -> None:

@@ -8,7 +8,7 @@ begun; beyond the bound it, too, goes out as it comes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import ClassVar, Final, Protocol
 
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.replica import Replica
@@ -35,52 +35,53 @@ class Begins(Protocol):
         ...
 
 
-class Answer(Protocol):
-    """How a response is passed on, once its head told which kind it is."""
+class Answer:
+    """How a response is passed on, once its head told which kind it is.
 
-    usage: Usage | None
+    @cvar streamed: a last event can be added to it.
+    @cvar is_error: what the client is given of it is an error, within what has begun as a stream.
+    @ivar usage: what it said of tokens, once it was judged.
+    """
 
-    @property
-    def is_error(self) -> bool:
-        """What the client is given of it is an error, within what has begun as a stream."""
-        ...
+    __slots__ = ("usage",)
+
+    streamed: ClassVar[bool] = False
+    is_error: ClassVar[bool] = False
+
+    def __init__(self) -> None:
+        self.usage: Usage | None = None
 
     @property
     def held(self) -> int:
         """Bytes of it that wait to be given to the client."""
-        ...
-
-    @property
-    def streamed(self) -> bool:
-        """A last event can be added to it."""
-        ...
+        return 0
 
     @property
     def events(self) -> int:
-        """Events of a stream that have passed."""
-        ...
+        """Events of a stream that the client has, or will have."""
+        return 0
 
     def take(self, data: bytes) -> str:
         """More of the body.
 
         @return: why nothing more of it is wanted; empty: more is.
         """
-        ...
+        raise NotImplementedError
 
     def judge(self) -> Payload:
         """The body is over; called once."""
-        ...
+        raise NotImplementedError
 
     def finish(self) -> None:
         """Give the client a clean end."""
-        ...
+        raise NotImplementedError
 
     def detach(self) -> None:
         """The client left: read on, and give to nobody."""
-        ...
+        raise NotImplementedError
 
 
-class StreamAnswer:
+class StreamAnswer(Answer):
     """A stream of events."""
 
     __slots__ = (
@@ -92,12 +93,9 @@ class StreamAnswer:
         "_seconds",
         "_times",
         "_watch",
-        "usage",
     )
 
     streamed = True
-    is_error = False
-    held = 0
 
     def __init__(
         self,
@@ -108,6 +106,7 @@ class StreamAnswer:
         record: AttemptRecord,
         seconds: Seconds,
     ) -> None:
+        super().__init__()
         self._head: ResponseHead | None = head
         self._watch = watch
         self._reply: Reply | None = reply
@@ -116,7 +115,6 @@ class StreamAnswer:
         self._seconds = seconds
         self._beats = record.beats
         self._times = record.beats.times
-        self.usage: Usage | None = None
 
     @property
     def events(self) -> int:
@@ -183,25 +181,21 @@ class StreamAnswer:
             self._begins(self, head, data, streamed=True, length=None)
 
 
-class WholeAnswer:
+class WholeAnswer(Answer):
     """Anything but a stream."""
 
-    __slots__ = ("_begins", "_body", "_head", "_record", "_reply", "_seconds", "usage")
-
-    streamed = False
-    is_error = False
-    events = 0
+    __slots__ = ("_begins", "_body", "_head", "_record", "_reply", "_seconds")
 
     def __init__(
         self, head: ResponseHead, body: WholeBody, reply: Reply, begins: Begins, record: AttemptRecord, seconds: Seconds
     ) -> None:
+        super().__init__()
         self._head: ResponseHead | None = head
         self._body = body
         self._reply: Reply | None = reply
         self._begins = begins
         self._record = record
         self._seconds = seconds
-        self.usage: Usage | None = None
 
     @property
     def held(self) -> int:
@@ -244,21 +238,19 @@ class WholeAnswer:
         self._reply = None
 
 
-class EventAnswer:
+class EventAnswer(Answer):
     """What is no stream, for a client whose stream has begun while it waited: the one event that ends it."""
 
-    __slots__ = ("_body", "_head", "_reply", "usage")
+    __slots__ = ("_body", "_head", "_reply")
 
     streamed = True
     is_error = True
-    events = 0
-    held = 0
 
     def __init__(self, head: ResponseHead, reply: Reply) -> None:
+        super().__init__()
         self._head = head
         self._body = bytearray()
         self._reply: Reply | None = reply
-        self.usage: Usage | None = None
 
     def take(self, data: bytes) -> str:
         """Gather what an error may have to say."""
@@ -302,7 +294,7 @@ def answer_for(
     max_bytes: int,
     kept: Kept | None,
     may_break: Callable[[], bool] | None,
-) -> StreamAnswer | WholeAnswer | EventAnswer:
+) -> Answer:
     """The way in which this response is passed on.
 
     An engine's own error is passed on as it is, whatever its body; so is what is coded, which nobody asked for.

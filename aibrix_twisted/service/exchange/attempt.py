@@ -7,7 +7,7 @@ same way as a last chunk.  The assembly then tells C{ended}, which settles the a
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from zope.interface import classImplements
 
@@ -30,24 +30,11 @@ from aibrix_twisted.wire.head import ResponseHead
 from aibrix_twisted.wire.kept import Kept
 from aibrix_twisted.wire.retry_after import retry_after
 
+if TYPE_CHECKING:
+    from aibrix_twisted.service.exchange.run import Run
+
 #: What an engine says with an answer counts for so long.
 ORCA_FRESH_S: Final = 3.0
-
-
-class Owner(Protocol):
-    """Whose attempt it is."""
-
-    def answer_for(self, attempt: Attempt, head: ResponseHead) -> Answer:
-        """A head came: how is the response passed on?"""
-        ...
-
-    def attempt_sent(self) -> None:
-        """Its request is on its way."""
-        ...
-
-    def attempt_over(self, attempt: Attempt, ending: Ending) -> None:
-        """It ended, and is settled."""
-        ...
 
 
 class Attempt:
@@ -102,7 +89,7 @@ class Attempt:
 
     def __init__(
         self,
-        owner: Owner,
+        owner: Run,
         replica: Replica,
         model: str,
         record: AttemptRecord,

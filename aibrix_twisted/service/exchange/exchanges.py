@@ -294,7 +294,7 @@ class Exchanges:
 
     def _new_id(self) -> str:
         self._made += 1
-        return f"{self._boot_id}-{self._made:x}"
+        return f"{self._boot_id}-{self._made}"
 
     # -- from exchanges --------------------------------------------------------------------------------------
 

@@ -17,6 +17,7 @@ from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.timing import BEATS
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.exchange.answers import Answer
 from aibrix_twisted.wire.continuation import Continuation, Target, continuation, limit_of
 from aibrix_twisted.wire.head import ResponseHead
 from aibrix_twisted.wire.kept import Kept
@@ -25,7 +26,6 @@ from aibrix_twisted.wire.respell import Diverged, Respeller, closing
 from aibrix_twisted.wire.routes import Dialect
 from aibrix_twisted.wire.sse import SSEParser, TooLong
 from aibrix_twisted.wire.told import Told, read
-from aibrix_twisted.wire.usage import Usage
 
 #: The longest event of a continuation.
 MAX_EVENT_BYTES = 1 << 20
@@ -82,16 +82,16 @@ class Healing:
         return Respeller(self.told, plan, self._dialect, self._document)
 
 
-class HealedAnswer:
-    """A continuation on its way to the client (an C{Answer}).
+class HealedAnswer(Answer):
+    """A continuation on its way to the client.
 
     @ivar declined: the replica answered with no stream.
     @ivar diverged: with one that does not continue this one.
-    @ivar events: that the client has, those before this included.
     """
 
     __slots__ = (
         "_done_required",
+        "_events",
         "_parser",
         "_record",
         "_reply",
@@ -100,13 +100,9 @@ class HealedAnswer:
         "_told",
         "declined",
         "diverged",
-        "events",
-        "usage",
     )
 
     streamed = True
-    is_error = False
-    held = 0
 
     def __init__(
         self,
@@ -123,6 +119,7 @@ class HealedAnswer:
         """
         @param events: that the client had before.
         """
+        super().__init__()
         self.declined = not _is_stream(head)
         self.diverged = False
         self._respeller = healing.respeller(plan)
@@ -132,8 +129,12 @@ class HealedAnswer:
         self._record = record
         self._seconds = seconds
         self._done_required = done_required
-        self.events = events
-        self.usage: Usage | None = None
+        self._events = events
+
+    @property
+    def events(self) -> int:
+        """That the client has, those before this included."""
+        return self._events
 
     @property
     def saw_done(self) -> bool:
@@ -159,7 +160,7 @@ class HealedAnswer:
         return why
 
     def _write(self, events: list[bytes]) -> None:
-        self.events += len(events)
+        self._events += len(events)
         if not events or self._reply is None:
             return
         now = self._seconds()

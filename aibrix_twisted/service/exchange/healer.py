@@ -190,7 +190,7 @@ class Healer:
         exchange.events = max(exchange.events, self._events)
         exchange.queued_s = self._queued_s  # that was before; what was waited since then is part of the healing
         if exchange.output_tokens is None and usage is not None:
-            exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = usage
+            exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = usage.told
         if outcome is Outcome.COMPLETE:
             exchange.heal, exchange.heal_reason = Heal.HEALED, ""
         elif outcome is Outcome.ABANDONED:

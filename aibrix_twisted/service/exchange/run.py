@@ -467,7 +467,7 @@ class Run:
         if answer is not None:
             exchange.events = answer.events
             if answer.usage is not None:
-                exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = answer.usage
+                exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = answer.usage.told
         if error is not None:
             exchange.failed(error)
         if self._gone:

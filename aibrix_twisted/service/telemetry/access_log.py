@@ -124,12 +124,16 @@ class AccessLog:
     def _make(self) -> None:
         """Lines of what is over, as long as there is room for them."""
         ended, self._ended = self._ended, []
-        lines, room = self._lines, MAX_BYTES - len(self._batch)
+        room = MAX_BYTES - len(self._batch) - len(self._lines)
+        made: list[bytes] = []
         for at, exchange, sample, slow in ended:
-            if len(lines) < room:
-                lines += line_of(exchange, at, sample, slow=slow)  # copied: the encoder's is kilobytes larger than it
+            if room > 0:
+                line = line_of(exchange, at, sample, slow=slow)
+                room -= len(line)
+                made.append(line)
             else:
                 self._metrics.access_log_dropped += 1
+        self._lines += b"".join(made)
 
     def _flush(self) -> None:
         if self._ended:
