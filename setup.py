@@ -9,35 +9,72 @@ from __future__ import annotations
 
 import os
 import sys
-from glob import glob
 
 from setuptools import Extension, setup
 
-#: What is hot, by folder or file.
-HOT = (
-    "aibrix_twisted/wire/*.py",
-    "aibrix_twisted/domain/*.py",
-    "aibrix_twisted/policy/ask.py",
-    "aibrix_twisted/policy/candidates.py",
-    "aibrix_twisted/policy/choice.py",
-    "aibrix_twisted/policy/plan.py",
-    "aibrix_twisted/policy/retry.py",
-    "aibrix_twisted/policy/selector.py",
-    "aibrix_twisted/policy/strategy.py",
-    "aibrix_twisted/service/downstream/*.py",
-    "aibrix_twisted/service/exchange/*.py",
-    "aibrix_twisted/service/telemetry/access_log.py",
-    "aibrix_twisted/service/telemetry/book.py",
-    "aibrix_twisted/service/telemetry/histogram.py",
-    "aibrix_twisted/service/telemetry/metrics.py",
-    "aibrix_twisted/service/telemetry/record.py",
-    "aibrix_twisted/service/telemetry/tracer.py",
-    "aibrix_twisted/service/upstream/*.py",
-    "aibrix_twisted/service/wheel.py",
-)
-
-#: Read once, and by pydantic, which wants classes that it can look into.
-NOT = {"aibrix_twisted/domain/settings.py"}
+#: What each request passes, by folder: what is asked once in a while would take long to compile, and gain nothing.
+HOT = {
+    "domain": (
+        "assembly",
+        "attempt",
+        "breaker",
+        "buffer_sizes",
+        "client",
+        "engine_load",
+        "exchange",
+        "fleet",
+        "health",
+        "memory",
+        "overload",
+        "prefix_index",
+        "prompt",
+        "quantiles",
+        "replica",
+        "timing",
+    ),
+    "policy": ("ask", "candidates", "choice", "retry"),
+    "service": ("wheel",),
+    "service/downstream": ("flow", "protocol", "reply", "unsent", "work"),
+    "service/exchange": (
+        "admit",
+        "answers",
+        "attempt",
+        "choose",
+        "dispatch",
+        "evidence",
+        "exchanges",
+        "failures",
+        "flights",
+        "given",
+        "heal",
+        "respond",
+        "run",
+        "settle",
+        "sizes",
+        "waiting",
+    ),
+    "service/telemetry": ("access_log", "book", "histogram", "metrics", "record"),
+    "service/upstream": ("connect", "pool", "protocol"),
+    "wire": (
+        "bounds",
+        "chunked",
+        "framing",
+        "head",
+        "jsonbody",
+        "kept",
+        "onward",
+        "openai",
+        "prompt_text",
+        "remembered",
+        "request",
+        "response",
+        "routes",
+        "splice",
+        "sse",
+        "stream",
+        "usage",
+    ),
+}
 
 #: Commands that make what is installed.
 BUILDS = {"bdist_wheel", "build", "build_ext", "install"}
@@ -57,8 +94,8 @@ def extensions() -> list[Extension]:
             raise
         sys.stderr.write("mypyc is not there: nothing is compiled\n")
         return []
-    hot = [path for pattern in HOT for path in sorted(glob(pattern)) if path not in NOT]
-    found = mypycify([path for path in hot if not path.endswith("__init__.py")], opt_level="2", debug_level="0")
+    paths = [f"aibrix_twisted/{folder}/{name}.py" for folder, names in HOT.items() for name in names]
+    found = mypycify(paths, opt_level="2", debug_level="0")
     for extension in found:
         extension.optional = wish != "always"
     return list(found)
