@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from twisted.application.service import IService
+from twisted.logger import Logger
 from twisted.python.usage import Options as UsageOptions
 from twisted.python.usage import UsageError
 
@@ -18,6 +19,8 @@ from aibrix_twisted.service.process.build import version
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.process.predecessor import Predecessor
+
+_log = Logger()
 
 
 class Options(UsageOptions):
@@ -106,6 +109,7 @@ def makeService(options: Options) -> IService:
     reactor.addSystemEventTrigger("after", "shutdown", watchdog.stop)
     faulthandler.enable()  # SIGABRT, by which systemd ends what hangs, says where
     Life(reactor, gateway, sockets, os.environ, time.monotonic_ns, predecessor).begin()
+    _log.info("aibrix-gateway {version}", version=version())
     return gateway
 
 

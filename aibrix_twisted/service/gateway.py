@@ -33,7 +33,6 @@ from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.exchange.prefix_state import keep_state, restore_state
 from aibrix_twisted.service.owned import log_failure_of
-from aibrix_twisted.service.process.build import version
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.process.detached import in_detached_thread
 from aibrix_twisted.service.process.drain import Drain
@@ -257,7 +256,6 @@ class Gateway(MultiService):
         super().startService()
         if not self.exchanges.fleet.replicas:
             _log.warn("no replica is configured: every request for a model is answered with 404")
-        _log.info("version {version}", version=version())
         self._doors.start()
 
     def stopService(self) -> Deferred[None]:

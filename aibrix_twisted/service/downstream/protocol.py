@@ -55,9 +55,8 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class DownstreamConnection:
     """One client.  It is the producer of its own transport: what it is told of the client's speed it passes on."""
 
-    transport: Any  # TCP, TLS or a Unix socket: Twisted's own annotation promises less
-
     def __init__(self, exchanges: Exchanges) -> None:
+        self.transport: Any = None  # TCP, TLS or a Unix socket: Twisted's own annotation promises less
         self._exchanges = exchanges
         self._wheel = exchanges.wheel
         self._settings = exchanges.settings

@@ -62,8 +62,6 @@ class UpstreamConnection:
     @ivar fault: what was wrong with what came, for people; C{""} where nothing was.
     """
 
-    transport: Any  # TCP: Twisted's own annotation promises less
-
     def __init__(
         self,
         home: Home,
@@ -76,6 +74,7 @@ class UpstreamConnection:
         @param made: told once it may be sent on.
         @param unmade: told if TLS does not come about.
         """
+        self.transport: Any = None  # TCP: Twisted's own annotation promises less
         self._home = home
         self._made: Callable[[UpstreamConnection], None] | None = made
         self._unmade = None if tls is None else unmade
