@@ -207,6 +207,21 @@ class OutcomeTests(SynchronousTestCase):
                 expected = Outcome.COMPLETE if whole else Outcome.TRUNCATED
             self.assertIs(outcome, expected, (cause, payload, by_close))
 
+    def test_a_close_that_anyone_may_have_made(self) -> None:
+        """TLS was not told of it: it ends no body, whatever the payload looks like; where the framing ended, it is late."""
+        for by_close, unsigned, outcome in (
+            (True, False, Outcome.COMPLETE),
+            (True, True, Outcome.TRUNCATED),
+            (False, True, Outcome.TRUNCATED),
+        ):
+            recorder = Recorder()
+            assembly = ResponseAssembly(recorder, dict.fromkeys(("head", "body", "end"), 0))
+            assembly.head(HEAD, close_delimited=by_close)
+            assembly.body(b"whole")
+            self.assertTrue(assembly.end(Cause.UPSTREAM_CLOSED, unsigned=unsigned))
+            self.assertEqual([ending.outcome for ending in recorder.endings], [outcome])
+            self.assertFalse(assembly.end(Cause.UPSTREAM_CLOSED, unsigned=True))
+
     def test_a_clean_end_is_given_only_for_one(self) -> None:
         """A client gets a last chunk where the engine framed one, or where its close was one; never else."""
         for cause, payload, by_close in itertools.product(Cause, [*Payload, None], (False, True)):

@@ -7,6 +7,9 @@ from typing import Any
 import pytest
 from OpenSSL import SSL
 from pytest_twisted import ensureDeferred
+from twisted.internet import reactor
+from twisted.internet.protocol import Factory, Protocol
+from twisted.protocols.tls import TLSMemoryBIOFactory
 
 from aibrix_twisted.demo.profiles import PROFILES
 from tests.e2e.client import ask, chat
@@ -102,3 +105,49 @@ async def test_a_failure_of_tls_is_one_of_the_connect() -> None:
         assert (exchange.error, exchange.attempts) == ("engine_tls", 0)
         assert "certificate verify failed" in exchange.tries[0].fault
         assert world.gateway.metrics.errors["engine_tls",] == 1
+
+
+class Closes(Protocol):
+    """An engine that answers with sound of no said length, and closes; with a good-bye, or without."""
+
+    says_good_bye = True
+    transport: Any
+
+    def dataReceived(self, data: bytes) -> None:
+        """A request: it is one read."""
+        self.transport.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: audio/mpeg\r\nconnection: close\r\n\r\n" + b"\xff\xfb" * 500
+        )
+        (self.transport if self.says_good_bye else self.transport.transport).loseConnection()
+
+
+@ensureDeferred
+async def test_a_close_is_believed_only_if_it_comes_through_tls() -> None:
+    """Else anyone on the way may have cut the answer: where only the close says where it ends, it is truncated."""
+    factory = Factory.forProtocol(Closes)
+    server = TLSMemoryBIOFactory(With(showing(issued())), False, factory, reactor)
+    port = reactor.listenTCP(0, server, interface="127.0.0.1")
+    async with Fleet(engines=0) as world:
+        world.path.write_text(
+            f'listen = ["tcp:{world.port}:interface=127.0.0.1"]\nadmin = "none"\naccess_log = {{path = ""}}\n'
+            "[health]\nprobe_interval = 0.0\n[retry]\nattempts = 1\n[breaker]\nenabled = false\n"
+            f'[[replica]]\nname = "e0"\nurl = "https://127.0.0.1:{port.getHost().port}"\nmodels = ["m"]\n'
+            f'tls = {{ca = "{authority().path}"}}\n'
+        )
+        world.gateway.reload()
+        asked = {"model": "m", "input": "hello", "voice": "alloy"}
+        try:
+            for good_bye, status, outcome in (
+                (True, 200, "complete"),
+                (False, 502, "truncated"),
+                (True, 200, "complete"),
+            ):
+                Closes.says_good_bye = good_bye
+                answer = await ask(world.port, "/v1/audio/speech", asked)
+                exchange = world.over[-1]
+                assert (answer.status, exchange.outcome) == (status, outcome)
+                assert good_bye or (answer.code, exchange.cause) == ("upstream_truncated", "upstream_closed")
+                assert not good_bye or len(answer.body) == 1000
+                assert good_bye or "close_notify" in exchange.tries[0].fault
+        finally:
+            await port.stopListening()

@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
+
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.domain.settings import Retry, Settings
+from aibrix_twisted.domain.settings import ReplicaTlsSettings, Retry, Settings
 from aibrix_twisted.service.upstream.pool import MOST_USES
 from tests.fakes import STREAM_HEAD, Bench, answer, chunk, post
+
+
+class _Remembers:
+    """In the place of what there is of TLS for a replica."""
+
+    def __init__(self) -> None:
+        self.remembered: list[Any] = []
+
+    def remember(self, connection: Any) -> None:
+        self.remembered.append(connection)
 
 
 class PoolTests(SynchronousTestCase):
@@ -48,6 +61,33 @@ class PoolTests(SynchronousTestCase):
         self.assertEqual(bench.pool.idle, 0)
         bench.client()[0].dataReceived(post())
         self.assertEqual(len(bench.reactor.connects), 2)
+
+    def test_connections_with_tls_are_apart(self) -> None:
+        """One that was verified otherwise, or not at all, is not used; and none that was made by files since changed."""
+        bench = Bench()
+        up: Any
+        up, upwire = self.served(bench)
+        up.tls = _Remembers()
+        (here,) = bench.replicas
+        for tls in (ReplicaTlsSettings(), ReplicaTlsSettings(insecure=True)):
+            self.assertIsNone(bench.pool.take(dataclasses.replace(here, tls=tls)))
+        self.assertEqual(bench.pool.idle, 1)
+        bench.pool.renew_tls()
+        self.assertTrue(upwire.aborted)  # type: ignore[attr-defined]
+        self.assertEqual(bench.pool.idle, 0)
+
+    def test_sessions_are_kept(self) -> None:
+        """Of each connection once, when its first answer is over: by then the tickets of TLS 1.3 have come."""
+        bench = Bench()
+        up: Any
+        up, upwire = self.served(bench)
+        up.tls, upwire.connection = _Remembers(), "its session"  # type: ignore[attr-defined]
+        up.uses = 0
+        for _ in range(2):
+            client, _wire = bench.client()
+            client.dataReceived(post())
+            up.dataReceived(answer())
+        self.assertEqual(up.tls.remembered, ["its session"])
 
     def test_a_close_that_the_reactor_has_not_told_of(self) -> None:
         """It is seen by a glance, and the connection is not used."""

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from OpenSSL import SSL
+from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Cause
+from aibrix_twisted.service.tls.transport import NoGoodBye
 from aibrix_twisted.service.upstream.protocol import ONE_WRITE_BYTES, UpstreamConnection
 from aibrix_twisted.wire.head import ResponseHead
 from tests.cuts import every_cut
@@ -107,6 +110,20 @@ class UpstreamConnectionTests(SynchronousTestCase):
             self.assertEqual(taken.told, [cause])
             self.assertEqual(bool(self.connection.fault), not clean)
             self.assertIs(self.homeless[-1], self.connection)
+
+    def test_a_close_that_tls_was_not_told_of(self) -> None:
+        """Ends the response as one that is not to be believed, and says so."""
+        self.connection.connectionLost(Failure(NoGoodBye()))
+        self.assertEqual(self.taken.told, [(Cause.UPSTREAM_CLOSED, "unsigned")])
+        self.assertEqual(
+            (self.connection.fault, self.connection.tls_failed), ("it was closed without TLS's close_notify", False)
+        )
+
+    def test_tls_that_breaks(self) -> None:
+        """Is a break, with OpenSSL's reason."""
+        self.connection.connectionLost(Failure(SSL.Error([("a", "", "tlsv13 alert certificate required")])))
+        self.assertEqual((self.taken.told, self.connection.tls_failed), ([Cause.UPSTREAM_BROKE], True))
+        self.assertIn("TLS: tlsv13 alert certificate required (it wants", self.connection.fault)
 
     def test_what_is_not_http(self) -> None:
         """Broken once, though the abort loses the connection beneath it; the fault names its kind."""
