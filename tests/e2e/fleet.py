@@ -55,7 +55,7 @@ class Fleet(World):
         self.path.write_text(
             f'listen = ["{kind}:{self.port}:interface=127.0.0.1"]\n'
             f'admin = "{kind}:{self.admin}:interface=127.0.0.1"\naccess_log = {{path = ""}}\n'
-            f"{own}{more}{''.join(map(self.table, known))}"
+            f"{more}{own}{''.join(map(self.table, known))}"
         )
 
     def table(self, number: int, more: str = "") -> str:

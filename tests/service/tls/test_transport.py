@@ -14,8 +14,9 @@ from twisted.trial.unittest import SynchronousTestCase
 from zope.interface import implementer
 
 from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.service.tls import transport
 from aibrix_twisted.service.tls.doors import Doors
-from aibrix_twisted.service.tls.transport import NoGoodBye, TlsTransport
+from aibrix_twisted.service.tls.transport import MOST_OWN_BYTES, NoGoodBye, TlsTransport
 from tests.authority import Authority
 from tests.service.tls.peer import Peer, TlsWire, folder_of, tls, trusting
 
@@ -100,6 +101,22 @@ class TransportTests(SynchronousTestCase):
             self.assertTrue(self.wire.written)
             self.peer.pump()
             self.assertEqual(self.peer.got, b"x" * size)
+
+    def test_what_tls_itself_says_is_bounded(self) -> None:
+        """A client that has it say more and more, and reads nothing, is cut off; what is written is not counted."""
+        self.ready()
+        own = self.transport._own_bytes
+        self.assertTrue(0 < own < MOST_OWN_BYTES / 50, own)
+        for size in (1, 50_000):
+            self.transport.write(b"x" * size)
+        self.peer.say(b"more")
+        self.assertEqual(self.transport._own_bytes, own)
+        self.patch(transport, "MOST_OWN_BYTES", 100)
+        self.connect()
+        self.peer.pump()
+        self.assertTrue(self.wire.aborted)
+        self.wire.lose(clean=False)
+        self.assertEqual(self.taker.told, ["made", ConnectionLost])
 
     def test_closing_does_not_wait_for_a_good_bye(self) -> None:
         """A client that keeps a connection for later says nothing; it is told, and the socket is closed."""
