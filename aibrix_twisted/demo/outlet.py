@@ -180,11 +180,16 @@ class Outlet:
         beneath = getattr(self._transport, "transport", self._transport)  # TLS would say good-bye
         if handle is None or not self._transport.connected:
             self._transport.abortConnection()
-        elif _unheard_bytes(handle):
+        elif _unsent_bytes(beneath) or _unheard_bytes(handle):
             self._clock.callLater(0.001, self._reset)
         else:
             handle.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
             beneath.abortConnection()
+
+
+def _unsent_bytes(transport: Any) -> int:
+    """How many bytes Twisted has yet to give to the socket: its own reactors send in their next turn."""
+    return int(getattr(transport, "_tempDataLen", 0)) + len(getattr(transport, "dataBuffer", b""))
 
 
 def _unheard_bytes(handle: socket.socket) -> int:

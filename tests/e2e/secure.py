@@ -12,7 +12,7 @@ from typing import Any
 from OpenSSL import SSL
 from twisted.internet import reactor
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator, IOpenSSLServerConnectionCreator
-from twisted.protocols.tls import TLSMemoryBIOFactory
+from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol
 from zope.interface import implementer
 
 from aibrix_twisted.domain.settings import ReplicaTlsSettings
@@ -86,6 +86,7 @@ def listens_with_tls(engine: Any, creator: With | None = None) -> With:
     """Have an engine speak TLS wherever it listens from now on."""
     creator = creator or With(showing(issued()))
     factory = TLSMemoryBIOFactory(creator, False, engine.factory, reactor)
+    factory.protocol = TLSMemoryBIOProtocol  # the other one waits a turn before it writes
 
     def listen(port: int = 0, interface: str = "127.0.0.1") -> Any:
         listening = engine.clock.listenTCP(port, factory, backlog=1024, interface=interface)

@@ -16,7 +16,7 @@ RUNS = {
     "twisteds own reactor": ({"AIBRIX_TEST_REACTOR": "default"}, ("test_tls.py", "test_tls_replicas.py")),
     "tls on both sides": (
         {"AIBRIX_TEST_TLS": "1"},
-        ("test_backpressure.py", "test_client_leaves.py", "test_faults.py", "test_life.py", "test_fleet.py"),
+        ("test_backpressure.py", "test_client_leaves.py", "test_faults.py", "test_life.py", "test_quirks.py"),
     ),
     "tls on both sides, twisteds own reactor": (
         {"AIBRIX_TEST_TLS": "1", "AIBRIX_TEST_REACTOR": "default"},
