@@ -1,9 +1,9 @@
 """The access log: one line an exchange, written in batches, off the reactor's thread.
 
-The data path appends to a list.  Ten times a second lines are made of it, which takes microseconds, and go to a thread
-that writes them: a disk or a pipe that is slow holds up that thread and nobody else.  Lines that cannot be written yet
-are kept, to a bound; what is beyond it is lost, and counted.  The thread makes no lines, for it would hold the
-interpreter while the reactor waits for it.
+The data path appends to a list.  Now and then lines are made of it, which takes microseconds, and ten times a second
+they go to a thread that writes them: a disk or a pipe that is slow holds up that thread and nobody else.  Lines that
+cannot be written yet are kept, to a bound; what is beyond it is lost, and counted.  The thread makes no lines, for it
+would hold the interpreter while the reactor waits for it.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ from aibrix_twisted.service.telemetry.record import line_of
 _log = Logger()
 
 FLUSH_INTERVAL_S: Final = 0.1
+
+#: Lines are made at the latest of so many exchanges: of more the first would be out of the processor's caches again.
+AT_ONCE: Final = 64
 
 #: Lines that may wait to be written, in bytes: some fifty thousand.
 MAX_BYTES: Final = 32 << 20
@@ -91,6 +94,8 @@ class AccessLog:
             if self._random() >= sample:
                 return
         self._ended.append((self._wall(), exchange, sample, slow))
+        if len(self._ended) >= AT_ONCE:
+            self._make()
 
     def configure(self, settings: AccessLogSettings) -> None:
         """Take these settings from now on.  A path is opened anew: the old file may have been moved away."""
@@ -124,16 +129,12 @@ class AccessLog:
     def _make(self) -> None:
         """Lines of what is over, as long as there is room for them."""
         ended, self._ended = self._ended, []
-        room = MAX_BYTES - len(self._batch) - len(self._lines)
-        made: list[bytes] = []
+        lines, room = self._lines, MAX_BYTES - len(self._batch)
         for at, exchange, sample, slow in ended:
-            if room > 0:
-                line = line_of(exchange, at, sample, slow=slow)
-                room -= len(line)
-                made.append(line)
+            if len(lines) < room:
+                lines += line_of(exchange, at, sample, slow=slow)  # copied: the encoder's is kilobytes larger than it
             else:
                 self._metrics.access_log_dropped += 1
-        self._lines += b"".join(made)
 
     def _flush(self) -> None:
         if self._ended:

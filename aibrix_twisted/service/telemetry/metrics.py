@@ -26,7 +26,7 @@ MAX_LABELS: Final = 1000
 MAX_ROWS: Final = 10_000
 
 #: So many exchanges are counted together at the latest.
-AT_ONCE: Final = 128
+AT_ONCE: Final = 64
 
 _OWN: Final = tuple(PHASES.index(name) for name in OWN)
 
