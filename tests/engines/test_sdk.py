@@ -200,22 +200,38 @@ def test_embeddings() -> None:
         answer = client.embeddings.create(model="tiny", input=["copper river", "lantern"])
         assert len(answer.data) == 2 and len(answer.data[0].embedding) == 64
         assert answer.usage.prompt_tokens > 0
+        seen = node_sdk(gateway.url, "tiny", "embeddings")
+        assert seen["embeddings"] == [64, 64] and seen["prompt_tokens"] > 0
     finally:
         assert gateway.stop() == 0
         engine.stop()
 
 
-def test_the_node_sdk(stand: Stand) -> None:
-    """OpenAI's other SDK: the same, in a script that says what it saw."""
+#: What each engine can do beyond the rest.
+_CAN = {"vllm": "choices,logprobs,tools", "llama": "logprobs"}
+
+
+def node_sdk(url: str, model: str, can: str) -> dict[str, Any]:
+    """What OpenAI's other SDK sees."""
     if not shutil.which("node") or not (home.NODE / "node_modules/openai").exists():
         pytest.skip("there is no node, or its SDK is not set up: python -m tests.engines.setup_engines")
     script = home.NODE / "client.mjs"
     shutil.copy(Path(__file__).with_name("node_client.mjs"), script)
     done = subprocess.run(
-        ["node", script, f"{stand.url}/v1", stand.model], capture_output=True, text=True, timeout=120, check=False
+        ["node", script, f"{url}/v1", model, can], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    seen = json.loads(done.stdout.splitlines()[-1])
+    seen: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return seen
+
+
+def test_the_node_sdk(stand: Stand) -> None:
+    """The same, in a script that says what it saw."""
+    can = _CAN.get(stand.name, "")
+    seen = node_sdk(stand.url, stand.model, can)
     assert seen["whole"] and seen["streamed"] and seen["completion"] and seen["models"]
     assert seen["usage"] >= 1
     assert seen["error"] == "model_not_found"
+    assert seen.get("choices") == ([0, 1] if "choices" in can else None)
+    assert ("logprobs" in can) == (seen.get("logprobs", 0) >= 1)
+    assert seen.get("tool") == ("look_up" if "tools" in can else None)
