@@ -211,8 +211,8 @@ class StreamWatch:
                 at = event.find(key)
                 if at >= 0:
                     at += len(key)
-                    end = event.index(b'"', at)
-                    if event[end - 1] == _BACKSLASH:  # a quote within the text, which is all that looks like its end
+                    end = event.find(b'"', at)
+                    if end < 0 or event[end - 1] == _BACKSLASH:  # a quote within the text is all that looks like its end
                         return
                     self._frames += 1
                     self._frame_start = event[:at]

@@ -156,6 +156,12 @@ class WithholdingTests(SynchronousTestCase):
         for pieces in every_cut(stream):
             self.assertEqual(run(a_watch(withhold_usage=True), pieces), (stream, Payload.WHOLE))
 
+    def test_a_text_without_end(self) -> None:
+        """An event that breaks off within its text passes as it is, wherever it is cut."""
+        stream = (_chat('{"content":"Hel"}') + 'data: {"choices":[{"delta":{"content":"lo\n\n' + DONE).encode()
+        for pieces in every_cut(stream):
+            self.assertEqual(run(a_watch(), pieces), (stream, Payload.CUT))
+
     def test_an_event_beyond_the_bound_ends_the_withholding(self) -> None:
         """Nothing is lost: what was held passes, in order."""
         stream = b"data: a\n\ndata: " + b"x" * 500 + b"\n\n" + USAGE_EVENT.encode()

@@ -42,15 +42,17 @@ class Line:
         if receive_buffer:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self._socket.settimeout(PATIENCE_S)
-        try:
-            self._socket.connect(("127.0.0.1", port))
-        except OSError:
-            self._socket.close()
-            raise
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.rest = b""
         self.ended = ""
         self.received = 0
+        try:
+            self._socket.connect(("127.0.0.1", port))
+            self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        except ConnectionResetError:  # the other side was as quick as that
+            self.ended = "rst"
+        except OSError:
+            self._socket.close()
+            raise
 
     def __enter__(self) -> Line:
         return self
@@ -68,6 +70,9 @@ class Line:
             self._socket.sendall(data)
         except (BrokenPipeError, ConnectionResetError):
             pass
+        except OSError:
+            if self._socket.fileno() >= 0:  # closed by us amid it
+                raise
 
     def finish(self) -> None:
         """Say that no more is sent."""
