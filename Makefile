@@ -1,9 +1,10 @@
 # make run            the gateway with two built-in demo engines; REPLICA=http://127.0.0.1:8000 for a real one
 # make test           everything that can be tested without real engines
 # make soak           the simulation, for as many seeds as wanted: SEEDS=20000
+# make fuzz           every parser of wire/, by atheris where there is one: MINUTES=130
 # make test-engines   real vLLM and llama.cpp on the CPU, with real clients
 # make compiled       what every byte passes through, compiled as it is when it is installed (setup.py says what)
-.PHONY: run test unit simulation soak mutants e2e lint types bench test-engines compiled clean
+.PHONY: run test unit simulation soak mutants fuzz e2e lint types bench test-engines compiled clean
 
 PYTHON ?= $(firstword $(foreach p,python3 python3.13 python3.12 python3.11 python3.14,$(if $(shell $(p) -c 'import sys; assert (3,11) <= sys.version_info < (3,15)' 2>/dev/null && echo y),$(p))))
 VENV ?= .venv
@@ -16,6 +17,7 @@ FAST := PYTHONPATH=$(abspath $(COMPILED))
 LISTEN ?= tcp:8080
 ARGS ?=
 SEEDS ?= 20000
+MINUTES ?= 130
 
 $(READY): setup.cfg pyproject.toml
 	@test -n "$(PYTHON)" || { echo "no Python 3.11 to 3.14 found: install one, or say PYTHON=/path/to/python" >&2; exit 1; }
@@ -42,7 +44,7 @@ test: lint types unit simulation e2e
 	@echo "make test: all passed"
 
 unit: $(READY)
-	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/replay tests/service tests/demo tests/ctl tests/benchmarks $(wildcard tests/test_*.py)
+	$(BIN)/python -m coverage run -m pytest -q tests/house tests/wire tests/domain tests/policy tests/replay tests/service tests/demo tests/ctl tests/benchmarks tests/fuzz $(wildcard tests/test_*.py)
 	$(BIN)/python -m coverage report --fail-under 85
 	$(BIN)/trial --temp-directory _trial_temp tests.wire tests.domain tests.policy tests.replay tests.service tests.demo tests.ctl $(patsubst tests/%.py,tests.%,$(wildcard tests/test_*.py))
 
@@ -54,6 +56,10 @@ soak: $(READY)
 
 mutants: $(READY)
 	$(BIN)/python -m tests.simulation.mutants $(ARGS)
+
+fuzz: $(READY)
+	-$(BIN)/python -m pip install --quiet --disable-pip-version-check 'atheris>=3.0'
+	$(BIN)/python -m tests.fuzz $(MINUTES) $(TARGETS)
 
 e2e: $(COMPILED)/.ready
 	$(FAST) $(BIN)/pytest -q -o addopts="--strict-markers --reactor=default --import-mode=append" tests/e2e

@@ -18,7 +18,10 @@ _TOKEN: Final = rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+"
 _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*"
 _LINES: Final = rb"((?:" + _TOKEN + rb":" + _VALUE + rb"\r\n)*)\r\n"
 
-_REQUEST: Final = re.compile(rb"(?:\r\n)?(" + _TOKEN + rb") ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])\r\n" + _LINES)
+#: Every method there is begins with a letter; what does not is another protocol, or a body that is out of place.
+_METHOD: Final = rb"[A-Za-z][!#$%&'*+\-.^_`|~0-9A-Za-z]*"
+
+_REQUEST: Final = re.compile(rb"(?:\r\n)?(" + _METHOD + rb") ([\x21\x22\x24-\x7e]+) HTTP/([0-9])\.([0-9])\r\n" + _LINES)
 _RESPONSE: Final = re.compile(rb"HTTP/1\.([01]) ([1-5][0-9]{2})(?: (" + _VALUE + rb"))?\r\n" + _LINES)
 _FIELD: Final = re.compile(rb"([^:\r\n]+):[\t ]*((?:[^\r\n]*[^\t \r\n])?)[\t ]*\r\n")
 _FIELD_LINE: Final = re.compile(_TOKEN + rb":" + _VALUE)

@@ -212,7 +212,9 @@ class StreamWatch:
                 if at >= 0:
                     at += len(key)
                     end = event.find(b'"', at)
-                    if end < 0 or event[end - 1] == _BACKSLASH:  # a quote within the text is all that looks like its end
+                    if (
+                        end < 0 or event[end - 1] == _BACKSLASH
+                    ):  # no quote, or one within it
                         return
                     self._frames += 1
                     self._frame_start = event[:at]

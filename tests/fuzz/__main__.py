@@ -34,7 +34,10 @@ def _guided(name: str, seconds: int) -> bool:
         command = (sys.executable, "-m", "tests.fuzz", "--guided", name, folder, *options, "-print_final_stats=1")
         done = subprocess.run(command, capture_output=True, text=True, check=False)
     units = [line for line in done.stderr.splitlines() if "number_of_executed_units" in line]
-    print(f"{name}: {units[0].rpartition(' ')[2] if units else 'no'} runs in {seconds} s, exit {done.returncode}", flush=True)
+    print(
+        f"{name}: {units[0].rpartition(' ')[2] if units else 'no'} runs within {seconds} s, exit {done.returncode}",
+        flush=True,
+    )
     if done.returncode:
         print(done.stdout[-3000:], done.stderr[-3000:])
     return not done.returncode
@@ -56,7 +59,7 @@ def _by_lot(name: str, seconds: int) -> bool:
         runs += 1
         try:
             TARGETS[name](data)
-        except Exception:
+        except Exception:  # noqa: BLE001 - whatever it is, it was found
             FOUND.mkdir(exist_ok=True)
             path = FOUND / f"{name}-{hashlib.sha1(data).hexdigest()[:12]}"
             path.write_bytes(data)

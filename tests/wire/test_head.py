@@ -34,6 +34,7 @@ BAD_REQUESTS: tuple[tuple[str, int, bytes], ...] = (
     ("start_line", 400, b" GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("version", 400, b"GET\t/\tHTTP/1.1\r\nhost: a\r\n\r\n"),
     ("start_line", 400, b"G@T / HTTP/1.1\r\nhost: a\r\n\r\n"),
+    ("start_line", 400, b"`GET / HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("start_line", 400, b"GET /#x HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("start_line", 400, b"GET /\x80 HTTP/1.1\r\nhost: a\r\n\r\n"),
     ("start_line", 400, b"GET /\x00 HTTP/1.1\r\nhost: a\r\n\r\n"),

@@ -26,7 +26,10 @@ LATE_S = 3.0
 def post(case: str) -> bytes:
     """A request that the engine will see as of this case."""
     body = b'{"model":"m"}'
-    return b"POST /v1/completions HTTP/1.1\r\nhost: gw\r\nx-case: %b\r\ncontent-length: 13\r\n\r\n%b" % (case.encode(), body)
+    return b"POST /v1/completions HTTP/1.1\r\nhost: gw\r\nx-case: %b\r\ncontent-length: 13\r\n\r\n%b" % (
+        case.encode(),
+        body,
+    )
 
 
 @pytest.fixture(scope="module", params=REACTORS)
@@ -129,7 +132,9 @@ def test_a_client_that_takes_nothing(patience: Rig) -> None:
 
     patience.origin.scripts["takes-nothing"] = script
     with Line(patience.daemon.port, receive_buffer=65536) as line:
-        line.send(post("takes-nothing").replace(b'{"model":"m"}', b'{"model":"m","stream":true}').replace(b": 13", b": 27"))
+        line.send(
+            post("takes-nothing").replace(b'{"model":"m"}', b'{"model":"m","stream":true}').replace(b": 13", b": 27")
+        )
         until(lambda: gone)
 
 
