@@ -2,7 +2,7 @@
 
 Two things tell: how much of the memory that the system grants is in use, and how long the reactor takes for a turn.
 One turn alone that took long says little: a collection of garbage, or another process that was served first.  Two
-within a second say that there is more to do than is done.
+that are near each other say that there is more to do than is done.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ CLOSE_SHARE: Final = 0.85
 SHED_SHARE: Final = 0.92
 PAUSE_SHARE: Final = 0.97
 
-#: Late turns within so many seconds are seen together, and for so long after.
-WINDOW_S: Final = 1.0
+#: Looks that see a late turn are seen together, if there are no more than so many from one to the next; and for so many
+#: after.  There are eight in a second that is not late.
+WINDOW: Final = 8
 
 _BEHIND: Final = "it does not keep up"
 
@@ -35,7 +36,7 @@ class Overload:
 
     def __init__(self) -> None:
         self._late_s = 0.0
-        self._late_at = self._behind = -WINDOW_S  # when a turn was late, and one soon after another
+        self._late_at = self._behind = WINDOW  # looks since a turn was late, and since one was soon after another
         self.closes = self.pauses = False
         self.sheds = ""
         self.lag_s = 0.0
@@ -50,14 +51,16 @@ class Overload:
         """Whether late turns matter."""
         return self._late_s > 0
 
-    def turned(self, now: float, lag_s: float) -> None:
-        """The reactor has come round, so much later than it should."""
+    def turned(self, lag_s: float) -> None:
+        """A look: the reactor has come round, so much later than it should."""
         self.lag_s = lag_s
+        self._late_at += 1
+        self._behind += 1
         if 0 < self._late_s < lag_s:
-            if now - self._late_at <= WINDOW_S:
-                self._behind = now
-            self._late_at = now
-        self._judge(now - self._behind <= WINDOW_S)
+            if self._late_at <= WINDOW:
+                self._behind = 0
+            self._late_at = 0
+        self._judge(self._behind < WINDOW)
 
     def uses(self, share: float) -> None:
         """Memory, as a share of what is granted."""

@@ -123,7 +123,7 @@ class Gateway(MultiService):
             max_connections=max_clients(),
             tls_port=self._doors.port,
         )
-        self._strain = Strain(reactor, self.exchanges.overload, self._hold)
+        self._strain = Strain(reactor, time.thread_time, self.exchanges.overload, self._hold)
         self._auditor = Auditor(self.exchanges, reactor, self._wall_clock)
         self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng, self.pool.tls)
         self._discovery.configure(self._with_extra(settings))

@@ -59,6 +59,13 @@ _NESTING: Final = frozenset({dict, list})
 #: Whatever a number is made of, as the same.
 _NUMBERS: Final = bytes.maketrans(b"123456789.eE+-", b"0" * 14)
 
+_STRING: Final = re.compile(rb'"(?:[^"\\]++|\\.)*+"', re.DOTALL)
+_NUMBER: Final = re.compile(rb"[0-9.eE+\-]{32,}")
+_SPACE: Final = b" \t\r\n"
+
+#: A body that is not longer is read once more, to say which of its names comes twice.
+_SOON_READ: Final = 1 << 20
+
 #: Where something stands between a name and its colon.
 _APART: Final = re.compile(rb'"[ \t\r\n]++:')
 
@@ -81,9 +88,9 @@ def check_document(body: bytes, document: dict[str, Any], bounds: Bounds) -> Non
     # Decoded, a name that comes twice is there once: then the text has more of them.
     said = body.count(b'":') - body.count(b'\\":')
     plain = said == names and b'\\\\":' not in body and _APART.search(body) is None
-    if plain and not (floats and b"0" * (bounds.number + 1) in body.translate(_NUMBERS)):
-        return
-    _check_text(body, bounds)
+    long = floats and b"0" * (bounds.number + 1) in body.translate(_NUMBERS)
+    if long or not plain:
+        _check_text(body, names, bounds)
 
 
 def _measured(document: dict[str, Any], bounds: Bounds) -> tuple[int, bool]:
@@ -116,21 +123,32 @@ def _measured(document: dict[str, Any], bounds: Bounds) -> tuple[int, bool]:
     return names, floats
 
 
-def _check_text(body: bytes, bounds: Bounds) -> None:
-    """What only the text tells, once more and slowly."""
+def _check_text(body: bytes, names: int, bounds: Bounds) -> None:
+    """What only the text tells, more slowly."""
+    bare = _STRING.sub(b'"', body)  # each text is one mark
+    if bare.translate(None, _SPACE).count(b'":') != names:
+        raise _doubled(body)
+    long = max(map(len, _NUMBER.findall(bare)), default=0) if b"0" * bounds.number in bare.translate(_NUMBERS) else 0
+    if long > bounds.number:
+        raise BadRequest(f"a number of {long} characters: expected {bounds.number} at most")
 
-    def unique(pairs: list[tuple[str, Any]]) -> None:
+
+def _doubled(body: bytes) -> BadRequest:
+    """Say which name it is, in a body that has one, if that is soon said."""
+
+    def find(pairs: list[tuple[str, Any]]) -> None:
         seen = set()
         for name, _ in pairs:
             if name in seen:
                 raise BadRequest(f"{_shown(name)} comes twice: expected it once", param=name[:256])
             seen.add(name)
 
-    def number(said: str) -> None:
-        if len(said) > bounds.number:
-            raise BadRequest(f"a number of {len(said)} characters: expected {bounds.number} at most")
-
-    json.loads(body, object_pairs_hook=unique, parse_int=number, parse_float=number)
+    if len(body) <= _SOON_READ:
+        try:
+            json.loads(body, object_pairs_hook=find)
+        except BadRequest as bad:
+            return bad
+    return BadRequest("a name comes twice: expected it once")
 
 
 def check_members(document: Mapping[str, Any], bounds: Bounds) -> None:

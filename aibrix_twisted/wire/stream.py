@@ -212,9 +212,7 @@ class StreamWatch:
                 if at >= 0:
                     at += len(key)
                     end = event.find(b'"', at)
-                    if (
-                        end < 0 or event[end - 1] == _BACKSLASH
-                    ):  # no quote, or one within it
+                    if end < 0 or event[end - 1] == _BACKSLASH:  # no quote, or one within it
                         return
                     self._frames += 1
                     self._frame_start = event[:at]

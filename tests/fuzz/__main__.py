@@ -2,7 +2,7 @@
 
 With atheris where it is installed (C{pip install atheris}), which is led by what code is reached, each target in a
 process of its own; else by lot.  What fails is written to C{tests/fuzz/found/TARGET-...}: once it is mended it belongs
-into C{tests/fuzz/corpus/TARGET/}, which a test reads.  The exit code is 1 where anything failed.
+into C{tests/corpus/fuzz/TARGET/}, which a test reads.  The exit code is 1 where anything failed.
 """
 
 from __future__ import annotations

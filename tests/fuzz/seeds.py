@@ -8,8 +8,8 @@ from typing import Final
 from tests.e2e.hostile import rows_bodies, rows_requests, rows_responses
 from tests.wire.streams import DONE, STREAMS
 
-CORPUS: Final = Path(__file__).parent / "corpus"
 _RECORDED: Final = Path(__file__).parents[1] / "corpus"
+CORPUS: Final = _RECORDED / "fuzz"
 
 _CUT: Final = b"\x07"
 

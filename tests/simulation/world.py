@@ -278,7 +278,7 @@ class World:
             patch("aibrix_twisted.service.downstream.unsent.ioctl", Waiting(self.network)),
             patch(
                 "aibrix_twisted.service.gateway.time",
-                SimpleNamespace(time=self._wall, time_ns=lambda: int(self._wall() * 1e9)),
+                SimpleNamespace(time=self._wall, time_ns=lambda: int(self._wall() * 1e9), thread_time=self._wall),
             ),
             patch("aibrix_twisted.domain.buffer_sizes.AHEAD", self.scenario.temper.buffer),
             patch("aibrix_twisted.domain.buffer_sizes.LEAST_AHEAD", self.scenario.temper.buffer),

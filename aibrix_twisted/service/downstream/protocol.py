@@ -199,6 +199,8 @@ class DownstreamConnection:
         self._head = head
         self._since = self._body_came = self._wheel.now
         self._requests += 1
+        if self._requests == 1:
+            self._exchanges.spoke(self)
         reply = self._reply = self._reply_to(
             head.minor_version, head.keep_alive and self._may_stay(), without_body=head.method == "HEAD"
         )
@@ -294,12 +296,19 @@ class DownstreamConnection:
             self._work.check(now)
         elif not self._parser.idle:
             if waited > timeouts.client_header:
-                self._refuse(ClientTooSlow(f"the request's head did not come within {timeouts.client_header:g} s"))
+                self._head_is_late(f"the request's head did not come within {timeouts.client_header:g} s")
         elif not self._requests and waited > self._patience(min(timeouts.client_header, timeouts.keepalive)):
             self._exchanges.dropped("silent")  # a word to it would be the answer to a request that is just coming
             self._close()
         elif waited > self._patience(timeouts.keepalive) + (timeouts.client_stall if self._unsent else 0.0):
             self._close()
+
+    def _head_is_late(self, why: str) -> None:
+        if self._exchanges.may_tell():
+            self._refuse(ClientTooSlow(why))
+        else:
+            self._exchanges.dropped("slow")
+            self.transport.abortConnection()
 
     def _patience(self, keepalive: float) -> float:
         """How long it may idle: a gateway that drains waits for what may be on its way, and no longer."""

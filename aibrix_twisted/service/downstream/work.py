@@ -110,6 +110,14 @@ class Exchanges(Typed):
         """There are so many clients that no more can even be told so."""
         ...
 
+    def spoke(self, connection: DownstreamConnection) -> None:
+        """A client has made its first request."""
+        ...
+
+    def may_tell(self) -> bool:
+        """Whether one more client is told why it is disconnected."""
+        ...
+
     def dropped(self, reason: str) -> None:
         """A client's connection was closed without an answer."""
         ...

@@ -66,6 +66,9 @@ HEAL_FLOOR: Final = 256
 #: Clients that are told that they are too many: a share of those that may be.  More are not even told.
 TOLD: Final = 0.1
 
+#: Clients that are told at one tick of the wheel that they took too long for a head.
+TOLD_AT_ONCE: Final = 64
+
 _SOON: Final = ((b"retry-after", b"1"),)
 
 #: One exchange in eight tells how large answers are: that is enough, and it costs.
@@ -94,6 +97,7 @@ class Exchanges:
     @ivar waiting: exchanges that no replica can take now.
     @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
     @ivar live: the clients that are connected.
+    @ivar newcomers: those of them that have not asked for anything yet; the one who has waited longest is first.
     @ivar by_address: how many of them are of each address.
     @ivar orphans: exchanges whose client left, and whose answer is read to its end all the same.
     @ivar book: exchanges that are not over, and the last that are.
@@ -133,6 +137,7 @@ class Exchanges:
         self.late = metrics.late_events
         self.draining = self.refusing = False
         self.live: set[DownstreamConnection] = set()
+        self.newcomers: dict[DownstreamConnection, None] = {}
         self.orphans: set[Run] = set()
         self.book = Book()
         self.memory = Memory(memory_limit(settings.limits.memory_bytes))
@@ -153,6 +158,7 @@ class Exchanges:
         self._max_connections = max_connections
         self._tls_port = tls_port or HTTPS_PORT
         self.handshakes = Handshakes(reactor.seconds, metrics.handshakes)
+        self._told_at, self._told = 0.0, 0
         self.configure(settings)
 
     @property
@@ -197,11 +203,26 @@ class Exchanges:
         self.live.add(connection)
         address, limits = connection.client, self.settings.limits
         self.by_address[address] = at_once = self.by_address.get(address, 0) + 1
-        if len(self.live) > self._most_clients:
+        if len(self.live) > self._most_clients and not self._make_room():
             return TooManyConnections("too many connections", headers=_SOON)
         if limits.connections_per_address and at_once > limits.connections_per_address:
             return TooManyConnections(f"too many connections from {address}", headers=_SOON)
+        self.newcomers[connection] = None
         return None
+
+    def spoke(self, connection: DownstreamConnection) -> None:
+        """It has asked for something."""
+        self.newcomers.pop(connection, None)
+
+    def _make_room(self) -> bool:
+        """Of those who take a place and ask for nothing the first has had it for long enough: whoever holds places so
+        takes them from others who do, and from nobody else."""
+        for newcomer in self.newcomers:
+            del self.newcomers[newcomer]
+            self.dropped("evicted")
+            newcomer.transport.abortConnection()
+            return True
+        return False
 
     @property
     def flooded(self) -> bool:
@@ -211,6 +232,15 @@ class Exchanges:
     @property
     def _most_clients(self) -> int:
         return min(self.settings.limits.connections, self._max_connections)
+
+    def may_tell(self) -> bool:
+        """Whether one more client is told why it is disconnected; a crowd that comes to its end at once is not: an
+        answer, a line in the log and a farewell for each of them would keep everybody else waiting."""
+        now = self.wheel.now
+        if now != self._told_at:
+            self._told_at, self._told = now, 0
+        self._told += 1
+        return self._told <= TOLD_AT_ONCE
 
     def dropped(self, reason: str) -> None:
         """A client's connection was closed without an answer.
@@ -222,6 +252,7 @@ class Exchanges:
     def disconnected(self, connection: DownstreamConnection) -> None:
         """It is gone."""
         self.live.discard(connection)
+        self.newcomers.pop(connection, None)
         left = self.by_address.pop(connection.client) - 1
         if left:
             self.by_address[connection.client] = left

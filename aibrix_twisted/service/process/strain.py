@@ -23,14 +23,24 @@ MEMORY_EVERY: Final = 2
 class Strain:
     """Tells an L{Overload} of how late the reactor is, and of memory; and the listeners, when to hold."""
 
-    def __init__(self, clock: IReactorTime, overload: Overload, hold: Callable[[bool], None]) -> None:
-        """@param hold: stops accepting clients, or goes on with it."""
+    def __init__(
+        self,
+        clock: IReactorTime,
+        worked_s: Callable[[], float],
+        overload: Overload,
+        hold: Callable[[bool], None],
+    ) -> None:
+        """
+        @param worked_s: seconds that the processor has worked for the thread that calls this.
+        @param hold: stops accepting clients, or goes on with it.
+        """
         self._clock = clock
+        self._worked_s = worked_s
         self._overload = overload
         self._hold = hold
         self._call = LoopingCall(self._look)
         self._call.clock = clock
-        self._seen = 0.0
+        self._seen = self._worked = 0.0
         self._looks = 0
         self._held = False
         self._said = ""
@@ -39,7 +49,7 @@ class Strain:
     def start(self) -> None:
         """Begin to look, if there is anything to be seen: memory that is bounded, or a lag that matters."""
         if (self._groups or self._overload.minds_lag) and not self._call.running:
-            self._seen = self._clock.seconds()
+            self._seen, self._worked = self._clock.seconds(), self._worked_s()
             log_failure_of(self._call.start(LOOK_S, now=False), "looking for overload")
 
     def stop(self) -> None:
@@ -48,10 +58,11 @@ class Strain:
             self._call.stop()
 
     def _look(self) -> None:
-        now = self._clock.seconds()
+        now, worked = self._clock.seconds(), self._worked_s()
         overload = self._overload
-        overload.turned(now, max(0.0, now - self._seen - LOOK_S))
-        self._seen = now
+        # Time in which others had the processor is not lost by what we do, nor won by doing less.
+        overload.turned(max(0.0, min(now - self._seen, worked - self._worked) - LOOK_S))
+        self._seen, self._worked = now, worked
         self._looks += 1
         if self._groups and self._looks % MEMORY_EVERY == 0:
             overload.uses(memory_share(self._groups))

@@ -186,7 +186,8 @@ LATE_EVENTS: Final = _declared(
 CLIENTS_DROPPED: Final = _declared(
     "counter",
     "clients_dropped",
-    "Clients' connections that were closed without an answer: more than can even be told so, or silent from the first.",
+    "Clients' connections that were closed without an answer: for others, as they were many and had asked for nothing; "
+    "more than can even be told so; silent from the first; or with a head that did not come, many of them at once.",
     "reason",
 )
 CONFIG_RELOADS: Final = _declared("counter", "config_reloads", "Configurations re-read.", "outcome")

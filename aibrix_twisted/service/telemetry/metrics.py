@@ -67,7 +67,7 @@ HANDSHAKES: Final = ("complete", "failed", "late", "gone")
 
 
 #: Why a client's connection is closed without an answer.
-DROPPED: Final = ("flood", "silent")
+DROPPED: Final = ("evicted", "flood", "silent", "slow")
 
 
 class Metrics:

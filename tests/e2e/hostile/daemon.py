@@ -42,13 +42,24 @@ class Daemon:
     @ivar port: where clients connect.
     """
 
-    def __init__(self, reactor: str, engine: int, more: str = ONCE, *, replica: str = "", descriptors: int = 0) -> None:
+    def __init__(
+        self,
+        reactor: str,
+        engine: int,
+        more: str = ONCE,
+        *,
+        replica: str = "",
+        descriptors: int = 0,
+        ready: bool = True,
+    ) -> None:
         """
         @param engine: the port of the only replica, which serves the model C{m}.
         @param more: sections of its configuration.
         @param replica: what else that says of the replica.
         @param descriptors: that it may have; 0: as many as we.
+        @param ready: it can be, which is waited for.
         """
+        self._ready = ready
         self.port = free_port()
         self.admin = free_port()
         self._folder = Path(tempfile.mkdtemp())
@@ -74,7 +85,7 @@ class Daemon:
             try:
                 with Line(self.port) as line:
                     line.send(b"GET /readyz HTTP/1.1\r\nhost: gw\r\n\r\n")
-                    if line.answer().status == 200:
+                    if line.answer().status == 200 or not self._ready:
                         return self
             except ConnectionRefusedError:
                 pass
@@ -90,12 +101,6 @@ class Daemon:
         if kind is None:
             assert code == 0, self.log
             assert "Traceback" not in self.log, self.log
-
-    def stop_for(self, seconds: float) -> None:
-        """Keep its process from running for so long."""
-        self._process.send_signal(signal.SIGSTOP)
-        time.sleep(seconds)
-        self._process.send_signal(signal.SIGCONT)
 
     @property
     def log(self) -> str:

@@ -283,8 +283,8 @@ def test_pipelined_beyond_all_bounds(rig: Rig) -> None:
 
 
 def test_overload_is_shed(reactor: str) -> None:
-    """A process that does not get to run: new work is refused for a moment, with a word on when to come again; a stream
-    under way goes on, health is answered, and then all is as before."""
+    """Bodies that take long to read, one after the other: new work is refused for a moment, with a word on when to come
+    again; a stream under way goes on, health is answered, and then all is as before."""
     origin = Origin()
     go_on = threading.Event()
 
@@ -303,15 +303,22 @@ def test_overload_is_shed(reactor: str) -> None:
             begun += under_way.read()
         line.send(GET)
         assert line.answer().status == 200
-        for _ in range(2):
-            daemon.stop_for(0.6)
-            line.send(GET)
-            assert line.answer().status == 200
+        heavy = [Line(daemon.port) for _ in range(3)]
+        body = b'{"model" :"m","x":[' + b"{}," * 3_000_000 + b'{}],"n":99}'
+        head = b"POST /v1/completions HTTP/1.1\r\nhost: gw\r\ncontent-length: %d\r\n\r\n" % len(body)
+        for each in heavy:
+            each.send(head + body[:-1])
+        for each in heavy:
+            each.send(body[-1:])
+            assert each.answer("POST").status == 400
+            each.__exit__(None, None, None)
+        line.send(GET)
+        assert line.answer().status == 200, "health is answered"
         line.send(post("new"))
         refused = line.answer("POST")
         assert (refused.status, refused.headers.get("retry-after")) == (503, "1"), refused
         assert orjson.loads(refused.body)["error"]["code"] == "gateway_overloaded"
-        time.sleep(1.3)
+        until(lambda: "new requests are taken again" in daemon.log)
         with Line(daemon.port) as later:
             later.send(post("later"))
             assert later.answer("POST").status == 200

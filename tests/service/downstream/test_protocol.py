@@ -8,6 +8,7 @@ import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.settings import Limits, Settings, Timeouts
+from aibrix_twisted.service.exchange.exchanges import TOLD_AT_ONCE
 from tests.cuts import every_cut
 from tests.fakes import Bench, Wire, answer, post
 from tests.wire.test_head import BAD_REQUESTS
@@ -224,6 +225,20 @@ class DeadlineTests(SynchronousTestCase):
         bench.advance(3.0)
         self.assertTrue(wire.aborted)
 
+    def test_many_heads_that_do_not_end(self) -> None:
+        """Some of a crowd are told; all of it is gone."""
+        bench = Bench(self.SETTINGS)
+        wires = []
+        for _ in range(5 * TOLD_AT_ONCE + 50):  # the wheel has five slots
+            client, wire = bench.client()
+            client.dataReceived(b"GET /")
+            wires.append(wire)
+        bench.advance(6.0)
+        told = [statuses(wire.take()) for wire in wires]
+        self.assertEqual((told.count([408]), told.count([])), (5 * TOLD_AT_ONCE, 50))
+        self.assertTrue(all(wire.aborted for wire in wires))
+        self.assertEqual((bench.metrics.clients_dropped["slow"], bench.exchanges.live), (50, set()))
+
     def test_a_body_below_the_least_rate(self) -> None:
         """After five seconds of grace it has to come at that rate at least."""
         bench = Bench(self.SETTINGS)
@@ -348,7 +363,11 @@ class LimitTests(SynchronousTestCase):
     def test_connections(self) -> None:
         """One too many is told so, and leaves room for the next once it is gone."""
         bench = Bench(Settings(limits=Limits(connections=2)))
-        clients = [bench.client() for _ in range(3)]
+        clients = [bench.client() for _ in range(2)]
+        for client, wire in clients:
+            client.dataReceived(GET_HEALTH)
+            wire.take()
+        clients.append(bench.client())
         out = clients[2][1].take()
         self.assertEqual(statuses(out), [503])
         self.assertEqual(error_of(out)["code"], "too_many_connections")
@@ -360,10 +379,28 @@ class LimitTests(SynchronousTestCase):
     def test_a_flood(self) -> None:
         """Where even those who are told that they are too many are too many, the rest is not told."""
         bench = Bench(Settings(limits=Limits(connections=10)))
-        wires = [bench.client()[1] for _ in range(14)]
+        clients = [bench.client() for _ in range(10)]
+        for client, wire in clients:
+            client.dataReceived(GET_HEALTH)
+            wire.take()
+        wires = [wire for _, wire in clients] + [bench.client()[1] for _ in range(4)]
         self.assertEqual([statuses(wire.take()) for wire in wires[10:]], [[503], [503], [], []])
         self.assertEqual([wire.aborted for wire in wires], [False] * 12 + [True] * 2)
         self.assertEqual((len(bench.exchanges.live), bench.metrics.clients_dropped["flood"]), (12, 2))
+
+    def test_room_is_made(self) -> None:
+        """For whoever comes, by those who came and asked for nothing, longest first; never by those who did."""
+        bench = Bench(Settings(limits=Limits(connections=3)))
+        asks, silent, slow = (bench.client() for _ in range(3))
+        asks[0].dataReceived(GET_HEALTH)
+        slow[0].dataReceived(b"GET /heal")
+        new = [bench.client() for _ in range(2)]
+        self.assertEqual([wire.aborted for _, wire in (asks, silent, slow, *new)], [False, True, True, False, False])
+        for client, wire in new:
+            client.dataReceived(GET_HEALTH)
+            self.assertEqual(statuses(wire.take()), [200])
+        self.assertEqual(statuses(bench.client()[1].take()), [503])
+        self.assertEqual((bench.metrics.clients_dropped["evicted"], len(bench.exchanges.live)), (2, 4))
 
     def test_requests_of_one_connection(self) -> None:
         """The last one's answer says that it is the last."""

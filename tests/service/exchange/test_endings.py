@@ -736,6 +736,7 @@ def stopping_within_a_body(scene: Scene) -> None:
 @ends(503, "refused", None, "gateway_too_many_connections")
 def too_many(scene: Scene) -> None:
     scene.set_up(limits=Limits(connections=1))
+    scene.bench.exchanges.spoke(scene.client)
     scene.client, scene.wire = scene.bench.client()
 
 

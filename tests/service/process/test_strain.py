@@ -22,9 +22,14 @@ class StrainTests(SynchronousTestCase):
         self.clock = Clock()
         self.overload = Overload()
         self.overload.configure(0.25)
-        self.strain = Strain(self.clock, self.overload, self.held.append)
+        self.share_of_time = 1.0
+        self.strain = Strain(self.clock, self.worked, self.overload, self.held.append)
         self.strain.start()
         self.addCleanup(self.strain.stop)
+
+    def worked(self) -> float:
+        """Of all the time, as much as we say."""
+        return self.clock.seconds() * self.share_of_time
 
     def test_a_reactor_that_keeps_up(self) -> None:
         """Is never late."""
@@ -42,6 +47,13 @@ class StrainTests(SynchronousTestCase):
             self.clock.advance(LOOK_S)
         self.assertFalse(self.overload.sheds)
 
+    def test_a_processor_that_is_anothers(self) -> None:
+        """Its turns take half a second each, of which it has a tenth: to refuse work would not help."""
+        self.share_of_time = 0.1
+        for _ in range(4):
+            self.clock.advance(0.5)
+        self.assertEqual((self.overload.lag_s, self.overload.sheds), (0.0, ""))
+
     def test_listeners_hold_while_there_is_no_memory(self) -> None:
         """They are told once when it begins, and once when it is over."""
         for self.share in (0.5, 0.98, 0.99, 0.5, 0.4):
@@ -54,7 +66,7 @@ class StrainTests(SynchronousTestCase):
         self.strain.stop()
         self.patch(module, "memory_groups", tuple)
         overload = Overload()
-        strain = Strain(self.clock, overload, self.held.append)
+        strain = Strain(self.clock, self.worked, overload, self.held.append)
         strain.start()
         self.assertEqual(self.clock.getDelayedCalls(), [])
         overload.configure(0.25)
