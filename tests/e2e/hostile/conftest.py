@@ -23,11 +23,16 @@ class Rig:
     origin: Origin
 
 
-@pytest.fixture(scope="session", params=REACTORS)
+#: Each reactor, without TLS and with it.
+KINDS = {f"{reactor}{'-tls' * secure}": (reactor, secure) for secure in (False, True) for reactor in REACTORS}
+
+
+@pytest.fixture(scope="session", params=KINDS.values(), ids=KINDS)
 def rig(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """The gateway on this reactor."""
     origin = Origin()
-    with Daemon(request.param, origin.port, SHORT) as daemon:
+    reactor, secure = request.param
+    with Daemon(reactor, origin.port, SHORT, secure=secure) as daemon:
         _warm_up(daemon)
         descriptors, resident = daemon.descriptors, daemon.resident_bytes
         yield Rig(daemon, origin)

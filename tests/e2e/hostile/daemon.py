@@ -13,8 +13,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
+from tests.authority import Authority
 from tests.e2e.harness import free_port
-from tests.e2e.hostile.line import Line
+from tests.e2e.hostile.line import SECURE, Line
 
 #: The gateway's own reactor, which it chooses by itself, and Twisted's.
 REACTORS: Final = ("own", "epoll")
@@ -51,6 +52,7 @@ class Daemon:
         replica: str = "",
         descriptors: int = 0,
         ready: bool = True,
+        secure: bool = False,
     ) -> None:
         """
         @param engine: the port of the only replica, which serves the model C{m}.
@@ -58,6 +60,7 @@ class Daemon:
         @param replica: what else that says of the replica.
         @param descriptors: that it may have; 0: as many as we.
         @param ready: it can be, which is waited for.
+        @param secure: C{port} is one on which it speaks TLS.
         """
         self._ready = ready
         self.port = free_port()
@@ -67,7 +70,7 @@ class Daemon:
             f'listen = ["tcp:{self.port}:interface=127.0.0.1:backlog=4096"]\n'
             f'admin = "tcp:{self.admin}:interface=127.0.0.1"\n'
             f'[[replica]]\nname = "e0"\nurl = "http://127.0.0.1:{engine}"\nengine = "vllm"\nmodels = ["m"]\n{replica}\n'
-            f'[access_log]\npath = ""\n{more}'
+            f'[access_log]\npath = ""\n{self._tls() if secure else ""}{more}'
         )
         named = () if reactor == "own" else ("--reactor", reactor)
         command = (str(Path(sys.executable).with_name("twistd")), "-n", "--pidfile=", *named, "aibrix-gateway")
@@ -78,6 +81,15 @@ class Daemon:
             )
         if descriptors:  # before it has read how many there are: that comes after a second of imports
             resource.prlimit(self._process.pid, resource.RLIMIT_NOFILE, (descriptors, descriptors))
+
+    def _tls(self) -> str:
+        issued = Authority(self._folder).issue("localhost", "127.0.0.1")
+        self.port = free_port()
+        SECURE.add(self.port)
+        return (
+            f'[tls]\nlisten = ["tcp:{self.port}:interface=127.0.0.1:backlog=4096"]\n'
+            f'[[tls.certificate]]\ncert = "{issued.cert}"\nkey = "{issued.key}"\n'
+        )
 
     def __enter__(self) -> Daemon:
         deadline = time.monotonic() + PATIENCE_S

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from dataclasses import dataclass, field
 from types import TracebackType
@@ -11,6 +12,13 @@ import h11
 
 #: A test that waits for longer has failed.
 PATIENCE_S = 30.0
+
+#: Ports on which TLS is spoken; whose certificate it is, other tests ask.
+SECURE: set[int] = set()
+
+_TLS = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+_TLS.check_hostname = False
+_TLS.verify_mode = ssl.CERT_NONE
 
 
 @dataclass
@@ -48,6 +56,8 @@ class Line:
         try:
             self._socket.connect(("127.0.0.1", port))
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if port in SECURE:
+                self._socket = _TLS.wrap_socket(self._socket)
         except ConnectionResetError:  # the other side was as quick as that
             self.ended = "rst"
         except OSError:
@@ -68,7 +78,7 @@ class Line:
         """Send it all.  One who has closed does not take it, which is no fault."""
         try:
             self._socket.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
+        except (BrokenPipeError, ConnectionResetError, ssl.SSLError):
             pass
         except OSError:
             if self._socket.fileno() >= 0:  # closed by us amid it
@@ -90,7 +100,7 @@ class Line:
             data = self._socket.recv(65536)
         except TimeoutError:
             return b""
-        except ConnectionResetError:
+        except (ConnectionResetError, ssl.SSLError):
             self.ended = "rst"
             return b""
         if not data:
