@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import ssl
 import struct
@@ -84,9 +85,11 @@ class Line:
             if self._socket.fileno() >= 0:  # closed by us amid it
                 raise
 
-    def finish(self) -> None:
-        """Say that no more is sent."""
-        self._socket.shutdown(socket.SHUT_WR)
+    def shut(self) -> None:
+        """Have whoever is sending on it, in another thread, stop."""
+        self.ended = "shut"
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def reset(self) -> None:
         """Leave by RST."""

@@ -278,13 +278,16 @@ def test_pipelined_beyond_all_bounds(rig: Rig) -> None:
     with Line(rig.daemon.port) as line:
         line.send(post("first"))
         rig.origin.of("first", 1)
-        threading.Thread(target=lambda: line.send(GET * 600_000), daemon=True).start()
+        sending = threading.Thread(target=lambda: line.send(GET * 600_000), daemon=True)
+        sending.start()
         time.sleep(1.0)
         grown = rig.daemon.resident_bytes - before
         assert grown < 2 << 20
         go_on.set()
         assert line.answer("POST").status == 200
         assert line.answer().status == 200
+        line.shut()
+        sending.join()
 
 
 def test_overload_is_shed(reactor: str) -> None:
