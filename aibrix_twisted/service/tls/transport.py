@@ -144,10 +144,11 @@ class TlsTransport(TLSMemoryBIOProtocol):
 
     def _flushSendBIO(self) -> None:
         """Send what OpenSSL has to say: what was written, or, beneath a read, what TLS itself says."""
-        if self._tlsConnection is None:  # half-closed, the socket is lost as soon as it is closed: beneath this read
+        connection = self.connection
+        if connection is None:  # half-closed, the socket is lost as soon as it is closed: beneath this read
             return
         try:
-            said = self._tlsConnection.bio_read(_READ_BYTES)
+            said = connection.bio_read(_READ_BYTES)
         except SSL.WantReadError:
             return
         if not self._writing:

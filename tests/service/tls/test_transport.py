@@ -148,6 +148,15 @@ class TransportTests(SynchronousTestCase):
         self.peer.say(b"more")
         self.assertEqual((self.peer.got, self.peer.good_bye, self.taker.told), (b"go away", True, [b"more"]))
 
+    def test_the_rest_of_a_close(self) -> None:
+        """A socket that writes no more is lost as soon as it is closed, beneath the read of the other's good-bye."""
+        self.ready()
+        self.transport.unregisterProducer()
+        self.transport.loseWriteConnection()
+        self.wire.loseConnection = self.wire.lose  # type: ignore[method-assign]
+        self.peer.leave()
+        self.assertEqual(len(self.taker.told), 1, "one end")
+
     def test_half_a_close_amid_the_handshake(self) -> None:
         """It waits until what was written before is out."""
         self.transport.write(b"too many")
