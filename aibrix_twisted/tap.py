@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from twisted.application.service import IService
 from twisted.logger import Logger
@@ -17,7 +17,11 @@ from twisted.python.usage import UsageError
 from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.process.build import version
 
+#: A host with more cores than that has other limits first.
+MAX_WORKERS: Final = 32
+
 if TYPE_CHECKING:
+    from aibrix_twisted.domain.settings import Settings
     from aibrix_twisted.service.process.predecessor import Predecessor
 
 _log = Logger()
@@ -60,8 +64,10 @@ class Options(UsageOptions):
 
     def postOptions(self) -> None:
         """Whatever is not wanted together."""
-        if self["workers"] != 1:
-            raise UsageError("--workers: found another number than 1, expected 1: more are not supported yet")
+        if not 1 <= self["workers"] <= MAX_WORKERS:
+            raise UsageError(f"--workers: found {self['workers']}, expected 1 to {MAX_WORKERS}")
+        if self["workers"] > 1 and self["demo"]:
+            raise UsageError("--workers: found with --demo, expected one of them: each would start a pair of its own")
 
     def flags(self) -> dict[str, Any]:
         """What was given, as the file would say it."""
@@ -83,6 +89,7 @@ def makeService(options: Options) -> IService:
     from aibrix_twisted.service.process.predecessor import Predecessor, predecessor_end
     from aibrix_twisted.service.process.sockets import Sockets
     from aibrix_twisted.service.process.watchdog import Watchdog
+    from aibrix_twisted.service.workers.worker import Share, Worker, post_of
 
     source = Source(options["config"], options.flags())
     end = predecessor_end(os.environ)
@@ -91,7 +98,13 @@ def makeService(options: Options) -> IService:
         settings = source.load()
     except ConfigError as error:
         _give_up(error.problems, predecessor)
+    post = post_of(os.environ)
+    if options["workers"] > 1 and post is None:
+        return _supervisor(reactor, options["workers"], settings)
     raise_descriptor_limit()
+    if post is not None:
+        source = Share(options["config"], options.flags(), post.workers)
+        settings = source.load()
     pair = DemoPair(reactor) if options["demo"] else None
     sockets = Sockets(reactor, take_inheritance(os.environ))
     try:
@@ -108,9 +121,33 @@ def makeService(options: Options) -> IService:
     reactor.callWhenRunning(watchdog.start)
     reactor.addSystemEventTrigger("after", "shutdown", watchdog.stop)
     faulthandler.enable()  # SIGABRT, by which systemd ends what hangs, says where
-    Life(reactor, gateway, sockets, os.environ, time.monotonic_ns, predecessor).begin()
+    if post is not None:
+        Worker(reactor, gateway, sockets, post).begin()
+    else:
+        Life(reactor, gateway, sockets, os.environ, time.monotonic_ns, predecessor).begin()
     _log.info("aibrix-gateway {version}", version=version())
     return gateway
+
+
+def _supervisor(reactor: Any, workers: int, settings: Settings) -> IService:
+    """Several processes behind the same addresses."""
+    from aibrix_twisted.service.process.descriptors import raise_descriptor_limit
+    from aibrix_twisted.service.process.herald import Herald
+    from aibrix_twisted.service.process.inherited import take_inheritance
+    from aibrix_twisted.service.process.notify import Notifier, manager_address, watchdog_s
+    from aibrix_twisted.service.workers.sharing import SharedSockets
+    from aibrix_twisted.service.workers.supervisor import Supervisor
+
+    raise_descriptor_limit()
+    notifier = Notifier.to(manager_address(os.environ))
+    sockets = SharedSockets(workers, take_inheritance(os.environ), notifier)
+    try:
+        sockets.open(settings.listen, () if settings.admin == "none" else (settings.admin,))
+    except ValueError as error:
+        _give_up([str(error)], None)
+    supervisor = Supervisor(reactor, workers, sockets, os.environ)
+    supervisor.begin(Herald(reactor, notifier, supervisor.status, time.monotonic_ns, watchdog_s(os.environ)))
+    return supervisor
 
 
 def _give_up(problems: Sequence[str], predecessor: Predecessor | None) -> NoReturn:

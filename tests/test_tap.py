@@ -44,9 +44,10 @@ class OptionsTests(SynchronousTestCase):
         self.assertEqual(self.flags("--replica", "http://a:1/x=y"), {"replica": [{"url": "http://a:1/x=y"}]})
 
     def test_workers(self) -> None:
-        """One only, for now; said so."""
-        self.assertRaises(UsageError, self.flags, "--workers", "2")
-        self.assertEqual(self.flags("--workers", "1"), {})
+        """As many as make sense; and not with engines that each of them would start anew."""
+        self.assertEqual(self.flags("--workers", "4"), {})
+        for words in (("--workers", "0"), ("--workers", "33"), ("--workers", "2", "--demo")):
+            self.assertRaises(UsageError, self.flags, *words)
 
 
 class ProcessTests(SynchronousTestCase):

@@ -104,6 +104,20 @@ class Breaker:
         self.state = BreakerState.OPEN
         self._trial = False
 
+    def told(self, state: BreakerState, until: float) -> None:
+        """A peer's is so; one that is open there is open here as long, and one that lets its attempt through there lets
+        none through here."""
+        if state is BreakerState.CLOSED:
+            self._close()
+        else:
+            self.state, self.until = state, until
+            self._trial = state is BreakerState.HALF_OPEN
+
+    @property
+    def trying(self) -> bool:
+        """Half-open, and its one attempt is on its way."""
+        return self._trial and self.state is BreakerState.HALF_OPEN
+
     def _too_many(self) -> bool:
         if self._in_a_row >= self._settings.failures:
             return True

@@ -297,6 +297,28 @@ class Health:
             self._weigh()
         return True
 
+    # -- evidence: peers -------------------------------------------------------------------------------------
+
+    @property
+    def said(self) -> tuple[bool, bool, str, float]:
+        """What peers should know: drained by hand, ejected by hand, the breaker, and until when it is open.  A breaker
+        that is half-open and tries nothing is as good as open to them: they try by themselves."""
+        breaker = self.breaker
+        shown = BreakerState.OPEN if breaker.state is BreakerState.HALF_OPEN and not breaker.trying else breaker.state
+        return self._draining, self._by_hand, shown.value, breaker.until if shown is BreakerState.OPEN else 0.0
+
+    def told(self, draining: bool, by_hand: bool, breaker: str, until: float, now: float) -> None:
+        """What a peer said."""
+        self._draining, self._by_hand = draining, by_hand
+        state = BreakerState(breaker)
+        if state is not self.breaker.state or until != self.breaker.until:
+            closes = state is BreakerState.CLOSED and self.breaker.state is not BreakerState.CLOSED
+            self.breaker.told(state, until)
+            self._why_open = "as another worker found"
+            if closes:
+                self._recovered_at = now
+        self._changed(now)
+
     # -- by hand ---------------------------------------------------------------------------------------------
 
     def drain(self, now: float, *, on: bool) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.engine_trend import EngineTrend
@@ -15,10 +16,20 @@ class LeaseReleased(Exception):
     """A lease was released a second time: a defect of ours, for the count would be wrong from then on."""
 
 
+class Cell(Protocol):
+    """A place for one number, number 0."""
+
+    def __setitem__(self, at: int, value: int, /) -> None:
+        """Put it there."""
+        ...
+
+
 class ReplicaLoad:
     """What is under way at a replica: by our own counts, and by its engine's.
 
-    @ivar in_flight: attempts that hold a lease now.
+    @ivar in_flight: attempts of this process that hold a lease now.
+    @ivar elsewhere: those of its peers, as of the last look at what they say; 0 where it has none.
+    @ivar cell: where its peers look: a place for one number.
     @ivar by_model: the same by model, never below 0.
     @ivar leased: leases given since the start.
     @ivar engine: what the engine said last, however long ago.
@@ -26,10 +37,23 @@ class ReplicaLoad:
     @ivar restarts: how often the engine's counters have begun anew: what it had in its cache is gone.
     """
 
-    __slots__ = ("_leased_then", "_stale_s", "by_model", "engine", "in_flight", "leased", "restarts", "trend")
+    __slots__ = (
+        "_leased_then",
+        "_stale_s",
+        "by_model",
+        "cell",
+        "elsewhere",
+        "engine",
+        "in_flight",
+        "leased",
+        "restarts",
+        "trend",
+    )
 
     def __init__(self) -> None:
         self.in_flight = 0
+        self.elsewhere = 0
+        self.cell: Cell | None = None
         self.by_model: dict[str, int] = {}
         self.leased = 0
         self.engine: EngineLoad | None = None
@@ -65,17 +89,25 @@ class ReplicaLoad:
         engine = self.fresh_engine(now)
         if engine is None or engine.running is None:
             return 0
-        extra = int(engine.running + (engine.waiting or 0)) - self.in_flight
+        extra = int(engine.running + (engine.waiting or 0)) - self.in_flight - self.elsewhere
         return extra if extra > 0 else 0
 
     def recount(self, by_model: Mapping[str, int]) -> None:
         """Take these for the attempts that are under way: they were found to be, and were counted otherwise."""
         self.by_model = {**dict.fromkeys(self.by_model, 0), **by_model}
         self.in_flight = sum(by_model.values())
+        self.show()
+
+    def show(self) -> None:
+        """To the peers."""
+        if self.cell is not None:
+            self.cell[0] = self.in_flight
 
     def lease(self, model: str) -> Lease:
         """Count one attempt from now, before it is sent, until the lease is released."""
         self.in_flight += 1
+        if self.cell is not None:
+            self.cell[0] = self.in_flight
         self.leased += 1
         self.by_model[model] = self.by_model.get(model, 0) + 1
         return Lease(self, model)
@@ -99,6 +131,8 @@ class Lease:
         if load is None:
             raise LeaseReleased(self._model)
         load.in_flight -= 1
+        if load.cell is not None:
+            load.cell[0] = load.in_flight
         load.by_model[self._model] -= 1
 
 
@@ -159,7 +193,7 @@ class Replica:
 
         @param engine_waiting: how many may wait inside its engine; 0: as many as there are.
         """
-        if self.max_in_flight and self.load.in_flight >= self.max_in_flight:
+        if self.max_in_flight and self.load.in_flight + self.load.elsewhere >= self.max_in_flight:
             return False
         if not self.health.is_free(now):
             return False

@@ -41,12 +41,12 @@ class ConsistentHash(Policy):
             return Choice(replica, {"load": loads}, (Fallback(self.name, Missing.KEY),))
         names, weights = [replica.name for replica in candidates], [replica.weight for replica in candidates]
         places, loads = order(key, names, weights), loads_of(candidates)
-        in_flight = sum(replica.load.in_flight for replica in candidates)
-        bound = BOUND * (in_flight + 1) / sum(weights)  # this one counted
+        counts = [replica.load.in_flight + replica.load.elsewhere for replica in candidates]
+        bound = BOUND * (sum(counts) + 1) / sum(weights)  # this one counted
         turns = [0.0] * len(places)
         for turn, place in enumerate(places):
             turns[place] = float(turn)
-        within = (place for place in places if candidates[place].load.in_flight < ceil(bound * weights[place]))
+        within = (place for place in places if counts[place] < ceil(bound * weights[place]))
         return Choice(candidates[next(within)], {"turn": turns, "load": loads})
 
 

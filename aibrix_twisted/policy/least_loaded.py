@@ -11,12 +11,12 @@ from aibrix_twisted.policy.lot import drawn
 
 def loads_of(candidates: Sequence[Replica]) -> list[float]:
     """Each one's requests in flight, by its weight."""
-    return [replica.load.in_flight / replica.weight for replica in candidates]
+    return [(replica.load.in_flight + replica.load.elsewhere) / replica.weight for replica in candidates]
 
 
 def least_loaded(candidates: Sequence[Replica], rng: Random) -> tuple[Replica, list[float]]:
     """One of the least loaded, by lot, and the load of each."""
-    loads = [replica.load.in_flight / replica.weight for replica in candidates]
+    loads = [(replica.load.in_flight + replica.load.elsewhere) / replica.weight for replica in candidates]
     fewest = min(loads)
     count = loads.count(fewest)
     place = loads.index(fewest)

@@ -58,7 +58,7 @@ class LeastWork(Crediting, Scorer):
         seconds = [wait + (1.0 + SPARED) * read for wait, read in zip(waits, reads, strict=True)]
         soonest = min(seconds) + EQUAL_S
         places = [place for place, one in enumerate(seconds) if one <= soonest]
-        loads = [replica.load.in_flight / replica.weight for replica in candidates]
+        loads = [(replica.load.in_flight + replica.load.elsewhere) / replica.weight for replica in candidates]
         fewest = min(loads[place] for place in places)
         equals = [candidates[place] for place in places if loads[place] == fewest]
         chosen = equals[0] if len(equals) == 1 else drawn(equals, rng)

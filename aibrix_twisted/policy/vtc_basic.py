@@ -89,4 +89,6 @@ class VtcBasic(Scorer):
 def _running(replica: Replica, now: float) -> float:
     """What the engine says that it computes; what we gave it, where it does not."""
     engine = replica.load.fresh_engine(now)
-    return float(replica.load.in_flight) if engine is None or engine.running is None else engine.running
+    if engine is None or engine.running is None:
+        return float(replica.load.in_flight + replica.load.elsewhere)
+    return engine.running

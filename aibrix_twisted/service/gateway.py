@@ -6,8 +6,10 @@ import dataclasses
 import random
 import secrets
 import time
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
+from prometheus_client.metrics_core import Metric
 from twisted.application.service import MultiService, Service
 from twisted.application.strports import service as listener
 from twisted.internet.defer import Deferred, maybeDeferred
@@ -23,11 +25,14 @@ from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.admin.events import Feed
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.site import admin_site
+from aibrix_twisted.service.admin.stats import facts_of
+from aibrix_twisted.service.admin.stats_shapes import Facts
 from aibrix_twisted.service.audit.auditor import Auditor
 from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.config.replicas import key_of
 from aibrix_twisted.service.config.secure_endpoint import Door
 from aibrix_twisted.service.discovery.discovery import Discovery
+from aibrix_twisted.service.discovery.registry import Registry
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.exchanges import Exchanges
@@ -41,14 +46,18 @@ from aibrix_twisted.service.process.sockets import Sockets
 from aibrix_twisted.service.process.strain import Strain
 from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
+from aibrix_twisted.service.telemetry.exposition import registry_of
 from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
 from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
-from aibrix_twisted.service.telemetry.recent import Recent
+from aibrix_twisted.service.telemetry.recent import Counts, Key, Recent, counts_of
 from aibrix_twisted.service.telemetry.tracing import Tracing
 from aibrix_twisted.service.tls.doors import Doors
 from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
+
+if TYPE_CHECKING:
+    from aibrix_twisted.service.workers.peers import Peers
 
 _log = Logger()
 
@@ -137,7 +146,10 @@ class Gateway(MultiService):
         for door in self._doors.clients:
             self._listener(door, ClientFactory(self.exchanges)).setServiceParent(self._listeners)
         self._listeners.setServiceParent(self)
-        self._admin_clients, self._admin_listener = WrappingFactory(admin_site(self)), MultiService()
+        self._exposition = registry_of(self)
+        self._peers: Peers | None = None
+        site = admin_site(self, self._exposition)
+        self._admin_clients, self._admin_listener = WrappingFactory(site), MultiService()
         self._admin_clients.noisy = False
         if self._doors.admin is not None:
             self._listener(self._doors.admin, self._admin_clients).setServiceParent(self._admin_listener)
@@ -238,6 +250,41 @@ class Gateway(MultiService):
         up = sum(replica.up for replica in replicas)
         line = f"{self.exchanges.under_way} in flight, {up} of {len(replicas)} replicas up"
         return f"draining: {line}, {max(0.0, self.drain.left_s):.0f} s left" if self.draining else f"serving: {line}"
+
+    # -- with other workers ----------------------------------------------------------------------------------
+
+    def joins(self, peers: Peers) -> None:
+        """There are others, who send to the same replicas and have the same admin listener."""
+        self.exchanges.chooser.look_at_peers = peers.look
+        self.recent.others = peers.counts
+        self._exposition.everyone = peers
+        self._peers = peers
+
+    def metrics_now(self) -> Iterable[Metric]:
+        """All that is exposed, of this process alone."""
+        return self._exposition.own()
+
+    def counts_now(self) -> Mapping[Key, Counts]:
+        """What this process has counted."""
+        return counts_of(self.metrics)
+
+    def facts_now(self) -> Facts:
+        """How it is at this process."""
+        return facts_of(self)
+
+    def facts_elsewhere(self) -> Sequence[Facts]:
+        """How it is at the others."""
+        return () if self._peers is None else self._peers.facts()
+
+    def load_now(self) -> tuple[int, int, int]:
+        """In flight, replicas up, replicas."""
+        replicas = self.fleet.replicas
+        return self.exchanges.under_way, sum(replica.up for replica in replicas), len(replicas)
+
+    @property
+    def added(self) -> Registry:
+        """Replicas that were added while it runs."""
+        return self._discovery.registry
 
     # -- life ------------------------------------------------------------------------------------------------
 

@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable
 
 #: A client that waits for longer has failed.
-PATIENCE_S = 120.0
+PATIENCE_S = 60.0
 
 
 class Load:

@@ -85,7 +85,8 @@ class Manager:
 
     def __enter__(self) -> Manager:
         self.start()
-        self.until(lambda: "READY=1" in self.lines, "it is ready")
+        self.until(lambda: "READY=1" in self.lines or self._processes[-1].poll() is not None, "it is ready")
+        assert "READY=1" in self.lines, self.log.read_text()[-5000:]
         return self
 
     def __exit__(self, *exc: object) -> None:

@@ -162,7 +162,7 @@ class FleetDesk:
             "weight": replica.weight,
             "max_in_flight": replica.max_in_flight,
             "labels": replica.labels,
-            "in_flight": replica.load.in_flight,
+            "in_flight": replica.load.in_flight + replica.load.elsewhere,
             "leased": replica.load.leased,
             "load": None
             if engine is None

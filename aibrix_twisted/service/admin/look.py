@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Protocol
 
+from aibrix_twisted.service.admin.stats_shapes import Facts
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.exposition import Gauged
 from aibrix_twisted.service.telemetry.recent import Recent
@@ -40,6 +42,10 @@ class Seen(Gauged, Protocol):
     @property
     def rss_bytes(self) -> int | None:
         """Resident memory, where the system says."""
+        ...
+
+    def facts_elsewhere(self) -> Sequence[Facts]:
+        """How it is at other processes of the same gateway."""
         ...
 
     def readiness(self) -> tuple[bool, bytes]:

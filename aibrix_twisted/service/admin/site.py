@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Protocol
 
+from prometheus_client.registry import CollectorRegistry
 from twisted.web.http import Request
 from twisted.web.server import Request as ServerRequest
 from twisted.web.server import Site
@@ -61,9 +62,12 @@ class _QuietSite(Site):
         """Say nothing."""
 
 
-def admin_site(state: GatewayState) -> Site:
-    """The whole site."""
-    registry = registry_of(state)
+def admin_site(state: GatewayState, registry: CollectorRegistry | None = None) -> Site:
+    """The whole site.
+
+    @param registry: what is exposed as C{/metrics}; C{None}: of this gateway alone.
+    """
+    exposed = registry or registry_of(state)
     guard = Guard(lambda: state.admin_token)
     front = Document(_FRONT.format(version=__version__).encode(), "text/html; charset=utf-8")
 
@@ -71,7 +75,7 @@ def admin_site(state: GatewayState) -> Site:
         return Page({b"GET": make}, guard)
 
     root = Directory(page(lambda _: front))
-    root.putChild(b"metrics", page(lambda request: metrics_document(request, registry)))
+    root.putChild(b"metrics", page(lambda request: metrics_document(request, exposed)))
     root.putChild(b"healthz", page(lambda _: Document(b'{"status":"ok"}')))
     root.putChild(b"readyz", page(lambda _: _readiness(state)))
     root.putChild(b"api", api(state, guard))

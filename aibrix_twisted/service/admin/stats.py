@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 
 from aibrix_twisted import __version__
 from aibrix_twisted.domain.assembly import Outcome
@@ -11,6 +12,7 @@ from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.look import Seen, timestamp
 from aibrix_twisted.service.admin.stats_shapes import (
     AllRates,
+    Facts,
     FleetNow,
     LiveModel,
     ModelStats,
@@ -29,9 +31,8 @@ _WELL = (Outcome.COMPLETE, Outcome.ABANDONED)
 def stats_document(seen: Seen) -> Stats:
     """The whole gateway."""
     last_10s, last_60s = seen.recent.last(10), seen.recent.last(60)
-    states = Counter(map(state_of, seen.book.current))
+    facts = _together([facts_of(seen), *seen.facts_elsewhere()])
     models = sorted({key[1] for key in last_60s.counts if key[0] == "requests"})
-    upstreams = seen.upstreams
     by_model: list[ModelStats] = [
         {"name": name, "last_10s": rates_of(last_10s, name), "last_60s": rates_of(last_60s, name)} for name in models
     ]
@@ -41,6 +42,17 @@ def stats_document(seen: Seen) -> Stats:
         "uptime_s": round(seen.uptime_s, 1),
         "ready": seen.readiness()[0],
         "draining": seen.draining,
+        **facts,
+        "last_10s": _all_rates(last_10s),
+        "last_60s": _all_rates(last_60s),
+        "models": by_model,
+    }
+
+
+def facts_of(seen: Seen) -> Facts:
+    """What is so of this process alone."""
+    states, upstreams = Counter(map(state_of, seen.book.current)), seen.upstreams
+    return {
         "under_way": len(seen.book.current),
         "states": {state.value: states[state] for state in LiveState if state is not LiveState.OVER},
         "in_flight": sum(replica.load.in_flight for replica in seen.fleet.replicas),
@@ -52,10 +64,31 @@ def stats_document(seen: Seen) -> Stats:
             "upstream_busy": upstreams["busy"],
         },
         "rss_bytes": seen.rss_bytes,
-        "last_10s": _all_rates(last_10s),
-        "last_60s": _all_rates(last_60s),
-        "models": by_model,
     }
+
+
+def _together(all_facts: Sequence[Facts]) -> Facts:
+    """Of several processes: everything is added up."""
+    first, *others = all_facts
+    for other in others:
+        first = {
+            "under_way": first["under_way"] + other["under_way"],
+            "states": _added(first["states"], other["states"]),
+            "in_flight": first["in_flight"] + other["in_flight"],
+            "waiting": _added(first["waiting"], other["waiting"]),
+            "ended": first["ended"] + other["ended"],
+            "connections": {
+                "clients": first["connections"]["clients"] + other["connections"]["clients"],
+                "upstream_idle": first["connections"]["upstream_idle"] + other["connections"]["upstream_idle"],
+                "upstream_busy": first["connections"]["upstream_busy"] + other["connections"]["upstream_busy"],
+            },
+            "rss_bytes": (first["rss_bytes"] or 0) + (other["rss_bytes"] or 0) or None,
+        }
+    return first
+
+
+def _added(one: Mapping[str, int], other: Mapping[str, int]) -> dict[str, int]:
+    return {name: one.get(name, 0) + other.get(name, 0) for name in {**one, **other}}
 
 
 def fleet_document(seen: Seen, desk: FleetDesk) -> FleetNow:

@@ -95,11 +95,9 @@ class Connections(TypedDict):
     upstream_busy: int
 
 
-class Stats(TypedDict):
-    """The gateway now, and over the last seconds.
+class Facts(TypedDict):
+    """How it is.
 
-    @ivar ready: whether requests can be served.
-    @ivar draining: it takes no new work.
     @ivar under_way: exchanges that are not over.
     @ivar states: the same by where they are.
     @ivar in_flight: attempts at replicas.
@@ -108,11 +106,6 @@ class Stats(TypedDict):
     @ivar rss_bytes: resident memory; null where the system does not say.
     """
 
-    version: str
-    now: Timestamp
-    uptime_s: float
-    ready: bool
-    draining: bool
     under_way: int
     states: dict[str, int]
     in_flight: int
@@ -120,6 +113,20 @@ class Stats(TypedDict):
     ended: int
     connections: Connections
     rss_bytes: int | None
+
+
+class Stats(Facts):
+    """The gateway now, and over the last seconds.
+
+    @ivar ready: whether requests can be served.
+    @ivar draining: it takes no new work.
+    """
+
+    version: str
+    now: Timestamp
+    uptime_s: float
+    ready: bool
+    draining: bool
     last_10s: AllRates
     last_60s: AllRates
     models: list[ModelStats]

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,6 +36,7 @@ Says = Callable[[str, tuple[ReplicaSettings, ...]], None]
 class Registry:
     """Both sources, for they share the names.
 
+    @ivar tell: hears of each change that is made here.
     @ivar problem: what is wrong with the state file, for people; C{""} where nothing is.
     """
 
@@ -49,6 +50,7 @@ class Registry:
         self._call = LoopingCall(self._expire)
         self._call.clock = reactor
         self.problem = ""
+        self.tell: Callable[[list[Any]], None] = _nobody
 
     def configure(self, state_file: str) -> None:
         """Take this state file; what is in it is added, where there was none before.  One that could not be read is
@@ -76,6 +78,10 @@ class Registry:
 
     def add(self, replica: ReplicaSettings) -> None:
         """An operator wants it, until he removes it."""
+        self.tell(["add", table_of(replica), 0.0])
+        self._add(replica)
+
+    def _add(self, replica: ReplicaSettings) -> None:
         self._registered.pop(replica.name, None)
         self._added[replica.name] = replica
         self._write()
@@ -83,6 +89,10 @@ class Registry:
 
     def register(self, replica: ReplicaSettings, ttl_s: float) -> None:
         """An engine says that it is there, and will say so again within this time."""
+        self.tell(["register", table_of(replica), ttl_s])
+        self._register(replica, ttl_s)
+
+    def _register(self, replica: ReplicaSettings, ttl_s: float) -> None:
         self._registered[replica.name] = (replica, self._reactor.seconds() + ttl_s)
         if self._added.pop(replica.name, None) is not None:
             self._write()
@@ -103,6 +113,33 @@ class Registry:
 
         @return: whether it was there.
         """
+        self.tell(["remove", {"name": name}, 0.0])
+        return self._remove(name)
+
+    def told(self, change: list[Any]) -> None:
+        """Another worker was told so.
+
+        @param change: as it was told.
+        """
+        what, table, ttl_s = change
+        if what == "remove":
+            self._remove(table["name"])
+            return
+        (replica,) = replicas_of([table], "another worker")
+        if what == "add":
+            self._add(replica)
+        else:
+            self._register(replica, ttl_s)
+
+    def everything(self) -> Iterator[list[Any]]:
+        """All that is here, as changes to a registry that is empty."""
+        now = self._reactor.seconds()
+        for replica in self._added.values():
+            yield ["add", table_of(replica), 0.0]
+        for replica, until in self._registered.values():
+            yield ["register", table_of(replica), until - now]
+
+    def _remove(self, name: str) -> bool:
         registered = self._registered.pop(name, None)
         added = self._added.pop(name, None)
         if added is not None:
@@ -173,6 +210,10 @@ class Registry:
         path.replace(aside)
         _log.warn("what could not be read of {path} is now {aside}", path=str(path), aside=str(aside))
         return f"state file {path}: what could not be read of it is now {aside}"
+
+
+def _nobody(change: list[Any]) -> None:
+    """There are no other workers."""
 
 
 def table_of(replica: ReplicaSettings) -> dict[str, Any]:

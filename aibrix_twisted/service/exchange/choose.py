@@ -87,6 +87,7 @@ class Chooser:
 
     @ivar flights: what was decided.
     @ivar settings: those that hold now.
+    @ivar look_at_peers: called before a decision, where other processes send to the same replicas.
     @ivar indexes: which replicas have seen which prompts, by model.
     @ivar counted: prompt tokens that engines had counted when the gateway last stopped, by replicas that have not been
         seen since.
@@ -113,6 +114,7 @@ class Chooser:
         self.indexes: dict[str, PrefixIndex] = {}
         self.counted: dict[str, float] = {}
         self.flights = Flights(settings.flight_recorder.size)
+        self.look_at_peers: Callable[[float], None] | None = None
         self.configure(settings)
 
     def configure(self, settings: Settings) -> None:
@@ -209,6 +211,8 @@ class Chooser:
         @param dry: nothing is recorded or counted: it is only asked.
         """
         plan, now = routing.plan, self._seconds()
+        if self.look_at_peers is not None:
+            self.look_at_peers(now)
         found: Sequence[Replica] | Lack
         if plan.selector is not None:
             found = self.candidates(model, fleet, tried, plan.selector)
@@ -237,7 +241,11 @@ class Chooser:
         now = self._seconds()
         for replica in found:
             engine = replica.load.fresh_engine(now)
-            if not replica.load.in_flight and replica.health.plain and (engine is None or not engine.waiting):
+            if (
+                not (replica.load.in_flight + replica.load.elsewhere)
+                and replica.health.plain
+                and (engine is None or not engine.waiting)
+            ):
                 return replica
         return None
 

@@ -37,9 +37,11 @@ class Sockets:
     @ivar stored: which of them systemd keeps since an earlier process.
     """
 
-    def __init__(self, reactor: Any, inherited: Inheritance | None = None) -> None:
+    def __init__(self, reactor: Any, inherited: Inheritance | None = None, *, shared: bool = False) -> None:
+        """@param shared: others listen on the same addresses, each with a queue of its own."""
         inherited = inherited or Inheritance()
         self._reactor = reactor
+        self._shared = shared
         self._spare = dict(inherited.ours)
         self._activated = list(inherited.activated)
         self._held: dict[str, socket.socket] = {}
@@ -71,7 +73,7 @@ class Sockets:
             held = self._passed_for(interface, port)
             if held is not None:
                 self._passed.add(key)
-        return self._adopt(key, held or open_tcp(port, backlog, interface), factory)
+        return self._adopt(key, held or open_tcp(port, backlog, interface, shared=self._shared), factory)
 
     def listenUNIX(
         self, address: str, factory: Any, backlog: int = _TWISTED_BACKLOG, mode: int = 0o666, wantPID: int = 0

@@ -193,9 +193,28 @@ _ENGINES: Final = (
 _BREAKER_STATES: Final = {BreakerState.CLOSED: 0, BreakerState.HALF_OPEN: 1, BreakerState.OPEN: 2}
 
 
-def registry_of(state: Gauged) -> CollectorRegistry:
+class Exposition(CollectorRegistry):
+    """What is exposed.
+
+    @ivar everyone: collects of all processes, where there are several.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(auto_describe=False)
+        self.everyone: Collector | None = None
+
+    def collect(self) -> Iterator[Metric]:
+        """All of it."""
+        return iter(self.own() if self.everyone is None else self.everyone.collect())
+
+    def own(self) -> Iterable[Metric]:
+        """Of this process alone."""
+        return super().collect()
+
+
+def registry_of(state: Gauged) -> Exposition:
     """A registry of our own, with our collector in it, and what is said of every process under the usual names."""
-    registry = CollectorRegistry(auto_describe=False)
+    registry = Exposition()
     registry.register(GatewayCollector(state))
     ProcessCollector(registry=registry)
     return registry

@@ -7,7 +7,7 @@ path, and models and replicas that have nothing to do cost nothing to keep.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import islice
 from operator import add, sub
 from typing import Final, NamedTuple
@@ -80,7 +80,10 @@ class Window(NamedTuple):
 
 
 class Recent:
-    """Read by whoever asks, at any time; the newest second is the last whole one."""
+    """Read by whoever asks, at any time; the newest second is the last whole one.
+
+    @ivar others: what other processes have counted, where they are to be in it.
+    """
 
     def __init__(self, clock: IReactorTime, metrics: Metrics) -> None:
         self._clock = clock
@@ -88,12 +91,13 @@ class Recent:
         self._before: dict[Key, Counts] = {}
         self._at = 0.0
         self._slots: deque[Window] = deque(maxlen=KEPT)
+        self.others: Callable[[], dict[Key, Counts]] | None = None
         self._call = LoopingCall(self.look)
         self._call.clock = clock
 
     def start(self) -> None:
         """Begin to look."""
-        self._before, self._at = _read(self._metrics), self._clock.seconds()
+        self._before, self._at = self._read(), self._clock.seconds()
         log_failure_of(self._call.start(INTERVAL_S, now=False), "counting what was counted lately")
 
     def stop(self) -> None:
@@ -104,10 +108,18 @@ class Recent:
     def look(self) -> None:
         """A second is over."""
         before, at = self._before, self._at
-        self._before, self._at = _read(self._metrics), self._clock.seconds()
+        self._before, self._at = self._read(), self._clock.seconds()
         changed = {key: _difference(counts, before.get(key)) for key, counts in self._before.items()
                    if counts != before.get(key)}  # fmt: skip
         self._slots.append(Window(self._at - at, changed))
+
+    def _read(self) -> dict[Key, Counts]:
+        found = counts_of(self._metrics)
+        if self.others is not None:
+            for key, counts in self.others().items():
+                known = found.get(key)
+                found[key] = counts if known is None else tuple(map(add, known, counts))
+        return found
 
     def last(self, seconds: int) -> Window:
         """The last seconds, or as many as there were."""
@@ -124,7 +136,7 @@ def _difference(counts: Counts, before: Counts | None) -> Counts:
     return counts if before is None else tuple(map(sub, counts, before))
 
 
-def _read(metrics: Metrics) -> dict[Key, Counts]:
+def counts_of(metrics: Metrics) -> dict[Key, Counts]:
     """All that is counted, by kind and labels; what is still 0 is of no interest to anybody."""
     found: dict[Key, Counts] = {
         ("requests", model, outcome, str(status)): (count,)
