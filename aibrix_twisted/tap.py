@@ -131,6 +131,7 @@ def makeService(options: Options) -> IService:
 
 def _supervisor(reactor: Any, workers: int, settings: Settings) -> IService:
     """Several processes behind the same addresses."""
+    from aibrix_twisted.service.config.secure_endpoint import door, doors
     from aibrix_twisted.service.process.descriptors import raise_descriptor_limit
     from aibrix_twisted.service.process.herald import Herald
     from aibrix_twisted.service.process.inherited import take_inheritance
@@ -142,7 +143,8 @@ def _supervisor(reactor: Any, workers: int, settings: Settings) -> IService:
     notifier = Notifier.to(manager_address(os.environ))
     sockets = SharedSockets(workers, take_inheritance(os.environ), notifier)
     try:
-        sockets.open(settings.listen, () if settings.admin == "none" else (settings.admin,))
+        admin = () if settings.admin == "none" else (door(settings.admin).endpoint,)
+        sockets.open([each.endpoint for each in doors(settings)], admin)
     except ValueError as error:
         _give_up([str(error)], None)
     supervisor = Supervisor(reactor, workers, sockets, os.environ)

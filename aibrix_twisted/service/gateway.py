@@ -148,8 +148,8 @@ class Gateway(MultiService):
         self._listeners.setServiceParent(self)
         self._exposition = registry_of(self)
         self._peers: Peers | None = None
-        site = admin_site(self, self._exposition)
-        self._admin_clients, self._admin_listener = WrappingFactory(site), MultiService()
+        self._admin_site = admin_site(self, self._exposition)
+        self._admin_clients, self._admin_listener = WrappingFactory(self._admin_site), MultiService()
         self._admin_clients.noisy = False
         if self._doors.admin is not None:
             self._listener(self._doors.admin, self._admin_clients).setServiceParent(self._admin_listener)
@@ -253,8 +253,12 @@ class Gateway(MultiService):
 
     # -- with other workers ----------------------------------------------------------------------------------
 
-    def joins(self, peers: Peers) -> None:
-        """There are others, who send to the same replicas and have the same admin listener."""
+    def joins(self, peers: Peers, worker: int) -> None:
+        """There are others, who send to the same replicas and have the same admin listener.
+
+        @param worker: which of them this is.
+        """
+        self._admin_site.worker = str(worker)
         self.exchanges.chooser.look_at_peers = peers.look
         self.recent.others = peers.counts
         self._exposition.everyone = peers

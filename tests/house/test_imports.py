@@ -23,7 +23,7 @@ _STARTERS = {Path(PACKAGE, "tap.py"), Path(PACKAGE, "demo", "__main__.py")}
 _COMMON = frozenset({"wheel", "owned", "reactor", "tls"})
 
 #: Who joins the parts together.
-_JOINERS = frozenset({"audit", "exchange", "process", "gateway", "reactor"})
+_JOINERS = frozenset({"audit", "exchange", "process", "gateway", "reactor", "workers"})
 
 #: And who else uses a neighbour, with the reason.
 _NEIGHBOURS = {

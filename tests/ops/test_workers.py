@@ -31,13 +31,15 @@ class Workers(Setting):
 
     def __init__(self, folder: Path, fleet: list[str], workers: int, *, more: str = "") -> None:
         super().__init__(folder, fleet, more=more)
+        self.replicas = len(fleet)
         self.command += ["--workers", str(workers)]
         self.manager = Manager(self.command, watchdog_s=30.0)
 
     def __enter__(self) -> Workers:
         self.manager.__enter__()
         self.ready()
-        self.manager.until(lambda: self.manager.last("STATUS").endswith("2 of 2 replicas up"), "the replicas are up")
+        up = f"{self.replicas} of {self.replicas} replicas up"
+        self.manager.until(lambda: self.manager.last("STATUS").endswith(up), "the replicas are up")
         return self
 
     def __exit__(self, *exc: Any) -> None:
@@ -90,6 +92,8 @@ def test_they_share_the_work(tmp_path: Path, fleet: list[str]) -> None:
         assert stats["under_way"] == 0
         assert stats["last_60s"]["requests_per_s"] > 0
         assert several.metric("replica_up") == 2
+        with urllib.request.urlopen(f"http://127.0.0.1:{several.admin}/api/requests", timeout=30) as answer:
+            assert int(answer.headers["x-aibrix-worker"]) in range(4)
 
 
 def zip_in_flight(several: Workers) -> list[dict[str, int]]:

@@ -45,6 +45,13 @@ _FRONT: Final = """<!doctype html>
 class _BoundedRequest(ServerRequest):
     """Keeps no more of a body than shows that there is too much: a body is read before anyone asks who sends it."""
 
+    def process(self) -> None:
+        """It is there.  Of several workers, which one answers is said."""
+        worker = self.channel.site.worker  # type: ignore[attr-defined]  # twisted.web sets it
+        if worker:
+            self.setHeader("x-aibrix-worker", worker)
+        super().process()
+
     def handleContentChunk(self, data: bytes) -> None:
         """Some of the body."""
         content = self.content
@@ -52,17 +59,21 @@ class _BoundedRequest(ServerRequest):
             content.write(data[: MAX_BODY_BYTES + 1 - content.tell()])
 
 
-class _QuietSite(Site):
-    """Keeps no log of who looked: probes and scrapes would be most of it."""
+class AdminSite(Site):
+    """Keeps no log of who looked: probes and scrapes would be most of it.
+
+    @ivar worker: which one of several this is; empty: there is one.
+    """
 
     noisy = False
+    worker = ""
     requestFactory = _BoundedRequest
 
     def log(self, request: Request) -> None:
         """Say nothing."""
 
 
-def admin_site(state: GatewayState, registry: CollectorRegistry | None = None) -> Site:
+def admin_site(state: GatewayState, registry: CollectorRegistry | None = None) -> AdminSite:
     """The whole site.
 
     @param registry: what is exposed as C{/metrics}; C{None}: of this gateway alone.
@@ -79,7 +90,7 @@ def admin_site(state: GatewayState, registry: CollectorRegistry | None = None) -
     root.putChild(b"healthz", page(lambda _: Document(b'{"status":"ok"}')))
     root.putChild(b"readyz", page(lambda _: _readiness(state)))
     root.putChild(b"api", api(state, guard))
-    return _QuietSite(root)
+    return AdminSite(root)
 
 
 def _readiness(state: GatewayState) -> Document:

@@ -104,7 +104,7 @@ class Worker:
 
     def begin(self) -> None:
         """Once the reactor runs, say that it serves; SIGTERM drains, as ever."""
-        self._gateway.joins(self._peers)
+        self._gateway.joins(self._peers, self._post.index)
         self._gateway.added.tell = lambda change: self._tell({"registry": change})
         self._reactor.callWhenRunning(self._ready)
         self._reactor.addSystemEventTrigger("before", "shutdown", self._peers.show)

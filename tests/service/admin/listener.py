@@ -77,6 +77,10 @@ class AdminState(State):
         self.recent = Recent(self.reactor, self.metrics)
         self.feed = Feed(self.reactor, Changes(self))
 
+    def facts_elsewhere(self) -> list[Any]:
+        """There are no other processes."""
+        return []
+
     def wall(self) -> float:
         """A minute after 2026 began, when C{now} is 10."""
         return 1767225600.0 + 50.0 + self.now

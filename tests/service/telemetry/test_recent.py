@@ -7,7 +7,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.service.telemetry.metrics import Metrics
-from aibrix_twisted.service.telemetry.recent import BOUNDS, Recent, _read
+from aibrix_twisted.service.telemetry.recent import BOUNDS, Recent, counts_of
 from tests.service.telemetry.test_access_log import an_exchange
 from tests.service.telemetry.test_metrics import an_attempt
 
@@ -84,7 +84,7 @@ class RecentTests(SynchronousTestCase):
         exchange.model, exchange.attempts, exchange.served = "m", 1, an_attempt(self.metrics)
         self.metrics.count(exchange)
         kinds = set()
-        for key, counts in _read(self.metrics).items():
+        for key, counts in counts_of(self.metrics).items():
             if len(counts) > 1:
                 self.assertEqual(len(counts), len(BOUNDS[key[0]]) + 1, key)
                 kinds.add(key[0])

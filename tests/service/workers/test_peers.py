@@ -67,7 +67,14 @@ class PeersTests(SynchronousTestCase):
         """One more."""
         region, gateway = self.supervisor.take(), Gateway()
         assert region is not None
-        made = Peers(self.clock, gateway, Board(self.board, region), self.snapshots, region, self.said.append)
+        made = Peers(
+            self.clock,
+            gateway,
+            Board(self.board, region),
+            self.snapshots,
+            region,
+            lambda words: self.said.append(words),
+        )
         made.start()
         return made, gateway, region
 
