@@ -6,7 +6,7 @@ import dataclasses
 import random
 import secrets
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.metrics_core import Metric
@@ -57,6 +57,7 @@ from aibrix_twisted.service.upstream.pool import Pool
 from aibrix_twisted.service.wheel import Wheel
 
 if TYPE_CHECKING:
+    from aibrix_twisted.service.workers.asking import Asking
     from aibrix_twisted.service.workers.peers import Peers
 
 _log = Logger()
@@ -148,6 +149,8 @@ class Gateway(MultiService):
         self._listeners.setServiceParent(self)
         self._exposition = registry_of(self)
         self._peers: Peers | None = None
+        self._asking: Asking | None = None
+        self.reloaded_for_api: Callable[[], None] = _nothing
         self._admin_site = admin_site(self, self._exposition)
         self._admin_clients, self._admin_listener = WrappingFactory(self._admin_site), MultiService()
         self._admin_clients.noisy = False
@@ -253,7 +256,7 @@ class Gateway(MultiService):
 
     # -- with other workers ----------------------------------------------------------------------------------
 
-    def joins(self, peers: Peers, worker: int) -> None:
+    def joins(self, peers: Peers, asking: Asking, worker: int) -> None:
         """There are others, who send to the same replicas and have the same admin listener.
 
         @param worker: which of them this is.
@@ -262,7 +265,11 @@ class Gateway(MultiService):
         self.exchanges.chooser.look_at_peers = peers.look
         self.recent.others = peers.counts
         self._exposition.everyone = peers
-        self._peers = peers
+        self._peers, self._asking = peers, asking
+
+    def ask_elsewhere(self, what: str, about: Any) -> Deferred[list[Any]] | None:
+        """Ask the others; C{None}: there are none."""
+        return None if self._asking is None else self._asking.ask(what, about)
 
     def metrics_now(self) -> Iterable[Metric]:
         """All that is exposed, of this process alone."""
@@ -356,6 +363,7 @@ class Gateway(MultiService):
         except ConfigError as error:
             message = "not reloaded: the configuration cannot be used"
             raise Denied(422, message, "invalid_configuration", error.problems) from None
+        self.reloaded_for_api()
         return {"status": "reloaded", "replicas": len(self.exchanges.fleet.replicas)}
 
     def _reload(self) -> None:
@@ -449,3 +457,7 @@ class Gateway(MultiService):
 
 def _token_of(settings: Settings) -> str:
     return key_of(settings.admin_auth.token_file) if settings.admin_auth.token_file else ""
+
+
+def _nothing() -> None:
+    """There are no other processes to tell."""

@@ -6,16 +6,18 @@ from collections.abc import Callable
 from typing import Any, Final, Protocol
 
 import orjson
+from twisted.internet.defer import Deferred
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 
 from aibrix_twisted.service.admin.documents import Denied, Document, Make, Page, error_document, json_document
+from aibrix_twisted.service.admin.elsewhere import EXPLAIN, REQUEST, known_to_any, requests_of_all
 from aibrix_twisted.service.admin.events import Feed
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.guard import Guard
 from aibrix_twisted.service.admin.look import Seen
 from aibrix_twisted.service.admin.openapi import openapi_document
-from aibrix_twisted.service.admin.requests import request_document, requests_document
+from aibrix_twisted.service.admin.requests import request_document
 from aibrix_twisted.service.admin.routing import Routed, explain_document, flights_document, route_document
 from aibrix_twisted.service.admin.stats import fleet_document, stats_document
 
@@ -100,7 +102,10 @@ class _Explain(Directory):
         id, rest = path.decode("utf-8", "replace"), request.postpath  # type: ignore[attr-defined]  # as above
         if not id or rest:
             return _nothing()
-        return Page({b"GET": lambda _: json_document(explain_document(self._state, id))}, self._guard)
+        state = self._state
+        return Page(
+            {b"GET": lambda _: known_to_any(state, EXPLAIN, id, lambda: explain_document(state, id))}, self._guard
+        )
 
 
 class _Requests(Directory):
@@ -118,17 +123,27 @@ class _Requests(Directory):
         id, rest = path.decode("utf-8", "replace"), request.postpath  # type: ignore[attr-defined]  # as above
         if not id or rest:
             return _nothing()
-        return Page({b"GET": lambda _: json_document(request_document(self._state, id))}, self._guard)
+        state = self._state
+        return Page(
+            {b"GET": lambda _: known_to_any(state, REQUEST, id, lambda: request_document(state, id))}, self._guard
+        )
 
     def render(self, request: Request) -> bytes | int:
         """Those that are asked for."""
         state = self._state
-        makers: dict[bytes, Make] = {b"GET": lambda request: json_document(requests_document(state, request.args))}
+        makers: dict[bytes, Make] = {b"GET": lambda request: requests_of_all(state, request.args)}
         return Page(makers, self._guard).render(request)
 
 
 class AdminState(Seen, Routed, Protocol):
     """What the API tells and changes."""
+
+    def ask_elsewhere(self, what: str, about: Any) -> Deferred[list[Any]] | None:
+        """Ask all other processes of the same gateway.
+
+        @return: what they know; C{None}: there are none.
+        """
+        ...
 
     @property
     def desk(self) -> FleetDesk:

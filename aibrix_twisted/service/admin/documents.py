@@ -9,10 +9,12 @@ from typing import Final
 import orjson
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import CollectorRegistry
+from twisted.internet.defer import CancelledError, Deferred
 from twisted.web.http import Request
 from twisted.web.resource import Resource
 from twisted.web.server import NOT_DONE_YET
 
+from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.wire.error_object import error_object
 
 JSON: Final = "application/json"
@@ -56,7 +58,7 @@ class Stream:
     content_type: str
 
 
-Make = Callable[[Request], Document | Stream]
+Make = Callable[[Request], "Document | Stream | Deferred[Document]"]
 
 
 class Page(Resource):
@@ -85,13 +87,11 @@ class Page(Resource):
                 request.setHeader("www-authenticate", "Bearer")
         if isinstance(document, Stream):
             return _begun(document, request)
-        request.setResponseCode(document.status)
-        request.setHeader("content-type", document.content_type)
-        request.setHeader("content-length", str(len(document.body)))
-        request.setHeader("cache-control", "no-store")
-        return b"" if request.method == b"HEAD" else document.body
+        if isinstance(document, Deferred):
+            return _later(document, request)
+        return _headed(document, request)
 
-    def _answer(self, request: Request) -> Document | Stream:
+    def _answer(self, request: Request) -> Document | Stream | Deferred[Document]:
         make = self._makers.get(request.method)
         if make is None:
             allowed = b", ".join(self._makers).decode()
@@ -101,6 +101,32 @@ class Page(Resource):
         if request.method not in (b"GET", b"HEAD"):
             self._guard(request)
         return make(request)
+
+
+def _headed(document: Document, request: Request) -> bytes:
+    """Say what it is.
+
+    @return: its body, as far as it is wanted.
+    """
+    request.setResponseCode(document.status)
+    request.setHeader("content-type", document.content_type)
+    request.setHeader("content-length", str(len(document.body)))
+    request.setHeader("cache-control", "no-store")
+    return b"" if request.method == b"HEAD" else document.body
+
+
+def _later(made: Deferred[Document], request: Request) -> int:
+    """Answer when it is there; whoever has left by then is told nothing."""
+    gone = request.notifyFinish()
+    _ = gone.addErrback(lambda _: made.cancel())
+
+    def answer(document: Document) -> None:
+        request.write(_headed(document, request))
+        request.finish()
+
+    _ = made.addCallbacks(answer, lambda failure: failure.trap(CancelledError))
+    log_failure_of(made, "answering on the admin listener")
+    return NOT_DONE_YET
 
 
 def _begun(stream: Stream, request: Request) -> bytes | int:

@@ -16,11 +16,13 @@ from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 
 from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.service.admin.elsewhere import answer_elsewhere
 from aibrix_twisted.service.config.load import Source
 from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.link import Link, Words
 from aibrix_twisted.service.process.memory import memory_limit
 from aibrix_twisted.service.process.sockets import Sockets
+from aibrix_twisted.service.workers.asking import Asking
 from aibrix_twisted.service.workers.board import Board
 from aibrix_twisted.service.workers.child import BOARD_FD, LINK_FD, SNAPSHOTS_FD, WORKER
 from aibrix_twisted.service.workers.peers import Peers
@@ -97,6 +99,9 @@ class Worker:
         self._link = Link(reactor, socket.socket(fileno=LINK_FD), self._heard, self._left_alone)
         board = Board(BOARD_FD, post.region)
         self._peers = Peers(reactor, gateway, board, SNAPSHOTS_FD, post.region, lambda words: self._tell(words))
+        self._asking = Asking(
+            reactor, post.region, lambda: len(board.peers()), self._tell, lambda what, about: self._know(what, about)
+        )
         self._beat = LoopingCall(self.beat)
         self._beat.clock = reactor
         for descriptor in (BOARD_FD, SNAPSHOTS_FD):
@@ -104,7 +109,8 @@ class Worker:
 
     def begin(self) -> None:
         """Once the reactor runs, say that it serves; SIGTERM drains, as ever."""
-        self._gateway.joins(self._peers, self._post.index)
+        self._gateway.joins(self._peers, self._asking, self._post.index)
+        self._gateway.reloaded_for_api = lambda: self._tell({"reload": True})
         self._gateway.added.tell = lambda change: self._tell({"registry": change})
         self._reactor.callWhenRunning(self._ready)
         self._reactor.addSystemEventTrigger("before", "shutdown", self._peers.show)
@@ -132,6 +138,15 @@ class Worker:
             self._peers.told_verdict(key, tuple(said))
         if "registry" in words:
             self._gateway.added.told(words["registry"])
+        if "ask" in words:
+            self._asking.asked(words["ask"])
+        if "answer" in words:
+            self._asking.answered(words["answer"])
+        if "reload" in words:
+            self._gateway.reload()
+
+    def _know(self, what: str, about: Any) -> Any:
+        return answer_elsewhere(self._gateway, what, about)
 
     def _joined(self, region: int) -> None:
         self._peers.tell_all()

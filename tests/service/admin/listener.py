@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import orjson
 from twisted.internet.address import IPv4Address
+from twisted.internet.defer import Deferred, succeed
 from twisted.internet.testing import MemoryReactorClock, StringTransport
 
 from aibrix_twisted.domain.fleet import Fleet
@@ -72,10 +73,19 @@ class AdminState(State):
         self.desk = FleetDesk(self.discovery, self.reactor.seconds)
         self.book = Book()
         self.draining = False
+        self.elsewhere: list[Any] | None = None
+        self.asked: list[tuple[str, Any]] = []
         self.uptime_s = 12.0
         self.rss_bytes = 1 << 26
         self.recent = Recent(self.reactor, self.metrics)
         self.feed = Feed(self.reactor, Changes(self))
+
+    def ask_elsewhere(self, what: str, about: Any) -> Deferred[list[Any]] | None:
+        """They know this of it; there are none, where they know nothing of anything."""
+        if self.elsewhere is None:
+            return None
+        self.asked.append((what, about))
+        return succeed(self.elsewhere)
 
     def facts_elsewhere(self) -> list[Any]:
         """There are no other processes."""
