@@ -28,7 +28,9 @@ class Setting:
     def __init__(self, folder: Path, fleet: list[str], *, more: str = "") -> None:
         self.port, self.admin = free_port(), free_port()
         self.path = folder / "gateway.toml"
-        self.text = f'listen = ["{at(self.port)}"]\nadmin = "{at(self.admin)}"\n[access_log]\npath = ""\n{more}'
+        self.text = f'listen = ["{at(self.port)}"]\nadmin = "{at(self.admin)}"\n[access_log]\npath = ""\n'
+        # Engines and clients share its processors: late for want of one, it is not to refuse anybody.
+        self.text += f"[limits]\nreactor_lag = 0.0\n{more}"
         self.text += "".join(f'[[replica]]\nurl = "{url}"\n' for url in fleet)
         self.path.write_text(self.text)
         self.command = gateway("-c", str(self.path))

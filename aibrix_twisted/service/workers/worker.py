@@ -67,6 +67,7 @@ def share_of(settings: Settings, workers: int) -> Settings:
         limits=dataclasses.replace(
             limits,
             connections=ceil(limits.connections / workers),
+            in_flight=ceil(limits.in_flight / workers),
             memory_bytes=ceil(memory_limit(limits.memory_bytes) / workers),
         ),
         queue=dataclasses.replace(
@@ -113,11 +114,17 @@ class Worker:
         self._gateway.reloaded_for_api = lambda: self._tell({"reload": True})
         self._gateway.added.tell = lambda change: self._tell({"registry": change})
         self._reactor.callWhenRunning(self._ready)
-        self._reactor.addSystemEventTrigger("before", "shutdown", self._peers.show)
+        self._reactor.addSystemEventTrigger("before", "shutdown", self._end)
 
     def beat(self) -> None:
         """It lives."""
         self._link.send({"alive": self._gateway.load_now()})
+
+    def _end(self) -> None:
+        """It is over: what was counted is there for whoever comes after us."""
+        self._peers.show()
+        self._beat.stop()
+        self._link.close()
 
     def _ready(self) -> None:
         for number in _SUPERVISORS:
