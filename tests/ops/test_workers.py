@@ -102,6 +102,23 @@ def zip_in_flight(several: Workers) -> list[dict[str, int]]:
     return [{replica["name"]: replica["in_flight"]} for replica in replicas]
 
 
+def test_requests_of_all(tmp_path: Path, fleet: list[str]) -> None:
+    """Found whichever worker they are with, and whichever is asked; a reload for the API reaches all."""
+    with Workers(tmp_path, fleet, 3) as several:
+        with Load(several.port, clients=0, streams=12, stream_tokens=200, again=False) as load:
+            until(lambda: load.begun == 12, "all stream")
+            for _ in range(6):
+                listed = document(several.admin, "/api/requests?state=now")
+                assert (listed["under_way"], len(listed["requests"])) == (12, 12)
+            for request in listed["requests"]:
+                assert document(several.admin, f"/api/requests/{request['id']}")["id"] == request["id"]
+                assert document(several.admin, f"/api/explain/{request['id']}")["id"] == request["id"]
+            assert get(several.admin, "/api/requests/nobody")[0] == 404
+        assert load.failed == []
+        assert post(several.admin, "/api/reload") == 200
+        until(lambda: several.metric("config_reloads_total", outcome="taken") == 3, "all have read it")
+
+
 def test_one_is_killed(tmp_path: Path, fleet: list[str]) -> None:
     """Its own streams break, and no others; who connects waits for its successor; what it counted stays."""
     with Workers(tmp_path, fleet, 4) as several:
