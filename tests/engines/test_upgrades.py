@@ -117,7 +117,7 @@ def test_workers_are_replaced(tmp_path: Path, vllm: str) -> None:
 def test_one_of_four_is_killed(tmp_path: Path, vllm: str) -> None:
     """Only its own streams break; nobody is refused."""
     with Workers(tmp_path, [vllm], 4) as several:
-        with Load(several.port, clients=0, streams=STREAMS, stream_tokens=60, model="tiny", again=False) as load:
+        with Load(several.port, clients=0, streams=STREAMS, stream_tokens=400, model="tiny", again=False) as load:
             until(lambda: load.begun >= STREAMS, "all have begun", 240.0)
             os.kill(several.pids()[2], signal.SIGKILL)
             with Load(several.port, clients=16, tokens=2, model="tiny") as others:

@@ -23,9 +23,9 @@ from aibrix_twisted.domain.settings import (
 )
 from aibrix_twisted.service.admin.documents import Denied
 from aibrix_twisted.service.config.load import ConfigError
-from aibrix_twisted.service.downstream.protocol import DRAINING_IDLE_S
+from aibrix_twisted.service.exchange.exchanges import DRAINING_IDLE_S
 from aibrix_twisted.service.gateway import Gateway
-from aibrix_twisted.service.process.drain import FAREWELL_S
+from aibrix_twisted.service.process.drain import FAREWELL_S, UNHURRIED_IDLE_S
 from tests.fakes import Wire, answer, post
 
 DRAIN_S = 5.0
@@ -358,8 +358,14 @@ class DrainTests(GatewayTestCase):
     def test_after_a_hand_over(self) -> None:
         """What is under way has as long as it takes; asked to stop, as long as a drain, and asked again, none."""
         busy = self.client(post())
+        idle = self.client(b"GET /healthz HTTP/1.1\r\nhost: a\r\n\r\n")
         self.gateway.hand_over()
         self.reactor.closing[0].callback(None)
+        self.advance(UNHURRIED_IDLE_S - 0.5)
+        self.assertFalse(idle.closing)
+        self.advance(1.5)
+        self.assertTrue(idle.closing)
+        idle.lose()
         self.advance(3 * DRAIN_S)
         self.assertEqual((busy.take(), self.reactor.stops), (b"", 0))
         self.gateway.drain_and_stop()

@@ -46,9 +46,6 @@ LINGER_BYTES = 1 << 20
 #: A body may come as slowly as it likes for this long.
 MIN_RATE_GRACE_S = 5.0
 
-#: Where the gateway drains, who has idled for so long is closed.
-DRAINING_IDLE_S = 1.0
-
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -312,7 +309,7 @@ class DownstreamConnection:
 
     def _patience(self, keepalive: float) -> float:
         """How long it may idle: a gateway that drains waits for what may be on its way, and no longer."""
-        return min(keepalive, DRAINING_IDLE_S) if self._exchanges.draining else keepalive
+        return min(keepalive, self._exchanges.draining_idle_s) if self._exchanges.draining else keepalive
 
     def _takes(self, now: float) -> None:
         """The client took some of what waits for it, however slowly: it is neither gone nor idle."""

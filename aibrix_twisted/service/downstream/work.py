@@ -76,6 +76,7 @@ class Exchanges(Typed):
     memory: Memory
     overload: Overload
     draining: bool
+    draining_idle_s: float
     handshakes: Handshakes
     hsts: bytes
 

@@ -60,6 +60,9 @@ _FIT_ID: Final = re.compile(rb"[!-~]{1,128}")
 _LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
+#: Where the gateway drains, and is waited for, who has idled for so long is closed.
+DRAINING_IDLE_S: Final = 1.0
+
 #: Streams that may be continued in ten seconds, however few requests there were.
 HEAL_FLOOR: Final = 256
 
@@ -93,6 +96,7 @@ class Exchanges:
     """Opens exchanges and hears of their ends.
 
     @ivar draining: it is not ready, and each connection is closed after its answer.
+    @ivar draining_idle_s: who has idled for so long is closed then.
     @ivar refusing: the time for that is up: there is no new exchange.
     @ivar waiting: exchanges that no replica can take now.
     @ivar hedges: when a second attempt is made beside a late one; C{None}: never.
@@ -136,6 +140,7 @@ class Exchanges:
         self.metrics = metrics
         self.late = metrics.late_events
         self.draining = self.refusing = False
+        self.draining_idle_s = DRAINING_IDLE_S
         self.live: set[DownstreamConnection] = set()
         self.newcomers: dict[DownstreamConnection, None] = {}
         self.orphans: set[Run] = set()

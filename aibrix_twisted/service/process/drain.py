@@ -1,7 +1,8 @@
 """How a gateway ends: it says that it is not ready, takes no new clients, finishes what it has, and stops.
 
 Whoever is connected already is still served: the answer says that the connection is closed after it.  One that idles is
-closed once it has idled for a second: a request that is on its way to us now would be lost with its connection.
+closed once it has idled for a second, or for longer where nobody waits for our end: a request that is on its way to us
+now would be lost with its connection, and some clients take their time.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from twisted.internet.defer import Deferred
 from twisted.internet.task import deferLater
 from twisted.logger import Logger
 
-from aibrix_twisted.service.exchange.exchanges import Exchanges
+from aibrix_twisted.service.exchange.exchanges import DRAINING_IDLE_S, Exchanges
 from aibrix_twisted.service.owned import log_failure_of
 
 _log = Logger()
@@ -24,6 +25,9 @@ LOOK_S: Final = 0.05
 
 #: For clients to take the error that ends what drained for too long.
 FAREWELL_S: Final = 1.0
+
+#: Who idles is kept for so long where another process serves meanwhile.
+UNHURRIED_IDLE_S: Final = 15.0
 
 _WHY: Final = "the gateway is stopping"
 
@@ -63,6 +67,7 @@ class Drain:
             self._halt()
             return
         self._deadline = self._reactor.seconds() + patience_s
+        self._exchanges.draining_idle_s = DRAINING_IDLE_S
         self._unready_s = min(unready_s, patience_s)
         under_way = self._exchanges.under_way
         _log.info("draining: {count} exchanges under way, {s:g} s at most", count=under_way, s=patience_s)
@@ -71,6 +76,7 @@ class Drain:
     def without_bound(self) -> None:
         """Let it end when everything is over, however long that takes: another process serves."""
         _log.info("draining: {count} exchanges under way", count=self._exchanges.under_way)
+        self._exchanges.draining_idle_s = UNHURRIED_IDLE_S
         self._begin()
 
     @property

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.service.downstream.protocol import DRAINING_IDLE_S
+from aibrix_twisted.service.exchange.exchanges import DRAINING_IDLE_S
 from tests.fakes import STREAM_HEAD, Bench, answer, chunk, post, replica
 from tests.service.downstream.test_protocol import error_of, statuses
 
