@@ -85,6 +85,8 @@ class Peers(Collector):
         self._region = region
         self._tell = tell
         self._fleet: Fleet | None = None
+        self._keyed: list[tuple[Replica, str]] = []
+        self._alive: list[int] = []
         self._looked = float("-inf")
         self._next_show = float("-inf")
         self._said: dict[str, tuple[bool, bool, str, float]] = {}
@@ -109,21 +111,23 @@ class Peers(Collector):
         elif now - self._looked < LOOK_S:
             return
         self._looked = now
-        board, peers = self._board, self._board.peers()
-        for replica in fleet.replicas:
-            replica.load.elsewhere = board.elsewhere(_key(replica), peers) if peers else 0
+        elsewhere, peers = self._board.elsewhere, self._alive
+        for replica, key in self._keyed:
+            replica.load.elsewhere = elsewhere(key, peers)
 
     def _met(self, fleet: Fleet) -> None:
         self._fleet = fleet
-        self._board.forget({_key(replica) for replica in fleet.replicas})
-        for replica in fleet.replicas:
-            replica.load.cell = self._board.cell(_key(replica))
+        self._keyed = [(replica, _key(replica)) for replica in fleet.replicas]
+        self._board.forget({key for _, key in self._keyed})
+        for replica, key in self._keyed:
+            replica.load.cell = self._board.cell(key)
             replica.load.show()
 
     # -- verdicts --------------------------------------------------------------------------------------------
 
     def _turn(self) -> None:
         now = self._reactor.seconds()
+        self._alive = self._board.peers()  # of one that has gone meanwhile there is nothing to be read
         self.look(now)
         self._tell_verdicts()
         if now >= self._next_show:
