@@ -155,7 +155,7 @@ def test_counts_outlive_a_worker(tmp_path: Path, fleet: list[str]) -> None:
                 until(lambda pid=pid: pid not in several.pids(), "another one is there")
                 until(
                     lambda: several.metric("requests_total", model="demo-model") == load.done,
-                    "nothing is lost, or counted twice",
+                    f"nothing of {load.done} is lost, or counted twice",
                 )
 
 

@@ -65,6 +65,13 @@ class Link:
         if len(self._unsent) == 1:
             self.doWrite()
 
+    def hear_out(self) -> None:
+        """The other process is over: hear what it said last, and hang up."""
+        for _ in range(_WAITING):
+            if not self._lost:
+                self.doRead()
+        self.close()
+
     def close(self) -> None:
         """Hang up.  C{gone} is not called."""
         if not self._lost:

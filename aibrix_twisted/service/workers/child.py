@@ -108,7 +108,7 @@ class Child(ProcessProtocol):
         """From the reactor."""
         ended: Any = reason.value
         if self._link is not None:
-            self._link.close()
+            self._link.hear_out()
         self._keeper.ended(self, f"exit code {ended.exitCode}" if ended.signal is None else f"signal {ended.signal}")
 
 

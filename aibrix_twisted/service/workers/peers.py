@@ -46,6 +46,9 @@ SHOW_S: Final = 1.0
 #: And so much less often than they take to write.
 _SHARE: Final = 50
 
+#: Processes before the one before us, of which it is known whose counts theirs are in.
+_REMEMBERED: Final = 1000
+
 Tell = Callable[[dict[str, Any]], None]
 
 
@@ -91,9 +94,8 @@ class Peers(Collector):
         self._next_show = float("-inf")
         self._said: dict[str, tuple[bool, bool, str, float]] = {}
         self._serial = secrets.token_hex(8)
-        self._absorbed: list[str] = []
-        self._base: list[Dumped] = []
-        self._base_counts: dict[Key, Counts] = {}
+        self._shows = 0
+        self._left: dict[str, dict[str, Any]] = {}
         self._call = LoopingCall(self._turn)
         self._call.clock = reactor
 
@@ -169,33 +171,48 @@ class Peers(Collector):
         """Write down what we have counted, and how it is here."""
         document = {
             "serial": self._serial,
-            "absorbed": self._absorbed,
-            "families": dumped(merged([dumped(self._shown.metrics_now()), self._base])),
-            "counts": _listed(summed([dict(self._shown.counts_now()), self._base_counts])),
+            "absorbed": sorted(self._absorbed()),
+            "families": dumped(merged([dumped(self._shown.metrics_now()), *self._left_families()])),
+            "counts": _listed(summed([dict(self._shown.counts_now()), *self._left_counts()])),
             "facts": self._shown.facts_now(),
         }
-        if not write_snapshot(self._snapshots, self._region, document):
+        self._shows += 1
+        if not write_snapshot(self._snapshots, self._region, self._shows, document):
             _log.error("there are too many metrics for the other workers to read")
 
     def absorb(self, region: int) -> None:
         """Its process is gone, and we have its place: what it had counted is ours now."""
         document = read_snapshot(self._snapshots, region)
-        if document is not None and document["serial"] not in self._absorbed:
-            self._base = dumped(merged([self._base, counts_of(document["families"])]))
-            self._base_counts = summed([self._base_counts, _unlisted(document["counts"])])
-            self._absorbed = [*self._absorbed, document["serial"], *document["absorbed"]][-1000:]
+        if document is not None and document["serial"] not in self._absorbed():
+            for serial in document["absorbed"]:
+                self._left.pop(serial, None)  # it has been added up there already
+            self._left[document["serial"]] = {
+                "absorbed": document["absorbed"][-_REMEMBERED:],
+                "families": counts_of(document["families"]),
+                "counts": _unlisted(document["counts"]),
+            }
         self.show()
+
+    def _absorbed(self) -> set[str]:
+        """Whose counts are in ours."""
+        return {*self._left, *(serial for left in self._left.values() for serial in left["absorbed"])}
+
+    def _left_families(self) -> list[list[Dumped]]:
+        return [left["families"] for left in self._left.values()]
+
+    def _left_counts(self) -> list[dict[Key, Counts]]:
+        return [left["counts"] for left in self._left.values()]
 
     def collect(self) -> Iterator[Metric]:
         """Of all workers."""
         others = [
             document["families"] if alive else counts_of(document["families"]) for alive, document in self._documents()
         ]
-        yield from merged([dumped(self._shown.metrics_now()), self._base, *others])
+        yield from merged([dumped(self._shown.metrics_now()), *self._left_families(), *others])
 
     def counts(self) -> dict[Key, Counts]:
         """The same, of what is counted, as L{Recent} reads it; but for what this process counts itself."""
-        return summed([self._base_counts, *(_unlisted(document["counts"]) for _, document in self._documents())])
+        return summed([*self._left_counts(), *(_unlisted(document["counts"]) for _, document in self._documents())])
 
     def facts(self) -> list[Facts]:
         """How it is at each of the others."""
@@ -206,7 +223,7 @@ class Peers(Collector):
         alive = set(self._board.peers())
         found = [(region in alive, read_snapshot(self._snapshots, region)) for region in self._board.others()]
         there = [(lives, document) for lives, document in found if document is not None]
-        absorbed = {*self._absorbed, *(serial for _, document in there for serial in document["absorbed"])}
+        absorbed = {*self._absorbed(), *(serial for _, document in there for serial in document["absorbed"])}
         return [(lives, document) for lives, document in there if document["serial"] not in absorbed]
 
 

@@ -1,7 +1,7 @@
 """A document of each process that the others may read at any time, and after its death: in one file without a name.
 
-Each has a stretch of it.  It begins with its length and its hash, so that who reads while it is written finds out, and
-reads again.
+Each has a stretch of it, with room for two: the newest is written over the older one.  Each begins with its number,
+its length and its hash, so that one that was not written to its end is found out, and the one before it stands.
 """
 
 from __future__ import annotations
@@ -14,13 +14,12 @@ from typing import Any, Final
 import orjson
 from xxhash import xxh3_64_intdigest
 
-_HEAD: Final = struct.Struct("<QQ")
-
-#: A reader that finds it in the middle of being written so often leaves it for the next time.
-_TRIES: Final = 5
+_HEAD: Final = struct.Struct("<QQQ")
 
 #: Of each process.  What is not written takes no memory.
 STRETCH_BYTES: Final = 1 << 26
+
+_HALF: Final = STRETCH_BYTES // 2
 
 
 def unnamed_file(size: int = 0) -> int:
@@ -37,34 +36,33 @@ def unnamed_file(size: int = 0) -> int:
     return descriptor
 
 
-def write_snapshot(descriptor: int, region: int, document: Any) -> bool:
+def write_snapshot(descriptor: int, region: int, number: int, document: Any) -> bool:
     """Put it there.  One process writes.
 
+    @param number: above 0, and above that of the document before.
     @return: whether there was room for it.
     """
     data = orjson.dumps(document)
-    if len(data) + _HEAD.size > STRETCH_BYTES:
+    if len(data) + _HEAD.size > _HALF:
         return False
-    os.pwrite(descriptor, _HEAD.pack(len(data), xxh3_64_intdigest(data)) + data, region * STRETCH_BYTES)
+    head = _HEAD.pack(number, len(data), xxh3_64_intdigest(data))
+    os.pwrite(descriptor, head + data, region * STRETCH_BYTES + number % 2 * _HALF)
     return True
 
 
 def read_snapshot(descriptor: int, region: int) -> Any:
-    """What is there; C{None}: nothing yet, or it is being written."""
-    start = region * STRETCH_BYTES
-    for _ in range(_TRIES):
-        head = os.pread(descriptor, _HEAD.size, start)
-        if len(head) < _HEAD.size:
-            return None
-        length, hash = _HEAD.unpack(head)
-        if not 0 < length <= STRETCH_BYTES:
-            return None
-        data = os.pread(descriptor, length, start + _HEAD.size)
-        if xxh3_64_intdigest(data) == hash:
-            return orjson.loads(data)
+    """The newest that is whole; C{None}: there is none yet."""
+    starts = [region * STRETCH_BYTES + half * _HALF for half in (0, 1)]
+    heads = [(_HEAD.unpack(os.pread(descriptor, _HEAD.size, start)), start) for start in starts]
+    for (number, length, hash), start in sorted(heads, reverse=True):
+        if number and 0 < length <= _HALF:
+            data = os.pread(descriptor, length, start + _HEAD.size)
+            if xxh3_64_intdigest(data) == hash:
+                return orjson.loads(data)
     return None
 
 
 def clear_snapshot(descriptor: int, region: int) -> None:
     """There is none any more."""
-    os.pwrite(descriptor, bytes(_HEAD.size), region * STRETCH_BYTES)
+    for half in (0, 1):
+        os.pwrite(descriptor, bytes(_HEAD.size), region * STRETCH_BYTES + half * _HALF)

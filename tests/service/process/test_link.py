@@ -80,6 +80,14 @@ class LinkTests(SynchronousTestCase):
         self.link.connectionLost(Failure(ValueError()))
         self.assertEqual((self.gone, self.reactor.readers, self.reactor.writers), (1, set(), set()))
 
+    def test_the_other_process_is_over(self) -> None:
+        """What it said last is heard."""
+        for number in range(3):
+            self.other.send(b'{"number":%d}' % number)
+        self.other.close()
+        self.link.hear_out()
+        self.assertEqual((len(self.heard), self.gone, self.reactor.readers), (3, 1, set()))
+
     def test_a_reset(self) -> None:
         """Is an end, too."""
         self.link._end.close()

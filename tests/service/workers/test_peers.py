@@ -16,7 +16,7 @@ from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
 from aibrix_twisted.service.telemetry import families
 from aibrix_twisted.service.workers.board import REGIONS, Board, board_bytes
 from aibrix_twisted.service.workers.peers import LOOK_S, SHOW_S, VERDICTS_S, Peers
-from aibrix_twisted.service.workers.snapshots import STRETCH_BYTES, unnamed_file
+from aibrix_twisted.service.workers.snapshots import STRETCH_BYTES, clear_snapshot, unnamed_file
 from tests.fakes import replica
 
 
@@ -182,5 +182,22 @@ class PeersTests(SynchronousTestCase):
         self.assertEqual((self.requests(self.one), self.requests(three)), (7, 7))
         self.supervisor.clear(third)
         self.one.absorb(third)
+        self.one.absorb(third)
         self.supervisor.give_back(third)
         self.assertEqual(self.requests(self.one), 7)
+
+    def test_one_that_died_before_it_could_say_that_it_had_taken_over(self) -> None:
+        """Its successor is given both, in either order; nothing is counted twice."""
+        self.one_is.counted, self.two_is.counted = 3, 4
+        self.clock.advance(SHOW_S)
+        self.supervisor.clear(self.second)
+        three, _, third = self.worker()
+        three.absorb(self.second)
+        self.supervisor.clear(third)
+        for order in ((self.second, third), (third, self.second)):
+            heir, _, region = self.worker()
+            for left in order:
+                heir.absorb(left)
+            self.assertEqual((self.requests(self.one), self.requests(heir)), (7, 7))
+            self.supervisor.clear(region)
+            clear_snapshot(self.snapshots, region)

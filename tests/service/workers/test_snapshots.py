@@ -25,23 +25,25 @@ class SnapshotTests(SynchronousTestCase):
     def test_each_has_its_own(self) -> None:
         """A newer one takes the place of the one before, whichever is longer; one that is cleared is none."""
         self.assertIsNone(read_snapshot(self.file, 0))
-        for document in ({"a": 1}, {"a": [2] * 1000}, {"b": 3}):
-            self.assertTrue(write_snapshot(self.file, 1, document))
+        for number, document in enumerate(({"a": 1}, {"a": [2] * 1000}, {"b": 3}), 1):
+            self.assertTrue(write_snapshot(self.file, 1, number, document))
             self.assertEqual(read_snapshot(self.file, 1), document)
-        write_snapshot(self.file, 2, [])
+        write_snapshot(self.file, 2, 1, [])
         clear_snapshot(self.file, 1)
         self.assertEqual([read_snapshot(self.file, region) for region in range(3)], [None, None, []])
 
-    def test_one_that_is_being_written(self) -> None:
-        """Is none; and so is what was never meant to be one."""
-        write_snapshot(self.file, 0, {"a": "x" * 100})
+    def test_one_that_was_not_written_to_its_end(self) -> None:
+        """The one before it stands; what was never meant to be one is none."""
+        write_snapshot(self.file, 0, 1, {"a": 1})
+        write_snapshot(self.file, 0, 2, {"a": "x" * 100})
         os.pwrite(self.file, b"y", 50)
-        self.assertIsNone(read_snapshot(self.file, 0))
-        os.pwrite(self.file, b"\xff" * 16, 0)
+        self.assertEqual(read_snapshot(self.file, 0), {"a": 1})
+        for start in (0, STRETCH_BYTES // 2):
+            os.pwrite(self.file, b"\xff" * 24, start)
         self.assertIsNone(read_snapshot(self.file, 0))
 
     def test_one_that_is_too_long(self) -> None:
         """Is not written over its neighbour's."""
-        write_snapshot(self.file, 0, 1)
-        self.assertFalse(write_snapshot(self.file, 0, "x" * STRETCH_BYTES))
+        write_snapshot(self.file, 0, 1, 1)
+        self.assertFalse(write_snapshot(self.file, 0, 2, "x" * (STRETCH_BYTES // 2)))
         self.assertEqual(read_snapshot(self.file, 0), 1)
