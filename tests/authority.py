@@ -57,6 +57,7 @@ class Authority:
         weak: bool = False,
         uris: tuple[str, ...] = (),
         whole: bool = True,
+        rsa_key: bool = False,
     ) -> Issued:
         """A certificate for hosts, addresses or a client.
 
@@ -64,9 +65,12 @@ class Authority:
         @param weak: with a key that is too short.
         @param uris: names of that kind.
         @param whole: the file has what leads to the authority, too.
+        @param rsa_key: with a key of RSA's, instead of an elliptic curve's.
         """
         self._count += 1
-        private: Any = rsa.generate_private_key(65537, 1024) if weak else ec.generate_private_key(ec.SECP256R1())
+        private: Any = ec.generate_private_key(ec.SECP256R1())
+        if weak or rsa_key:
+            private = rsa.generate_private_key(65537, 1024 if weak else 2048)
         kinds = [x509.UniformResourceIdentifier(uri) for uri in uris] + [_name(name) for name in names]
         begun = _begun(
             _called(subject), _called(self.name), private.public_key(),

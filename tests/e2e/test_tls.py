@@ -14,18 +14,16 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from OpenSSL import SSL
 from pytest_twisted import ensureDeferred
 from twisted.internet import reactor
-from twisted.internet.defer import Deferred, gatherResults
 from twisted.internet.threads import deferToThread
-from twisted.logger import globalLogPublisher
 
 from aibrix_twisted.demo.speed import Speed
 from aibrix_twisted.domain.settings import Limits, Timeouts, TlsSettings
 from aibrix_twisted.service.reactor import RelayReactor
 from tests.authority import Authority
 from tests.e2e import hello
-from tests.e2e.client import Answer, ask, chat, connect
+from tests.e2e.client import ask, chat, connect
 from tests.e2e.fleet import Fleet
-from tests.e2e.harness import World
+from tests.e2e.harness import World, free_port
 from tests.e2e.secure import With, authority, believing, issued
 from tests.service.tls.peer import certificates, trusting
 
@@ -58,12 +56,14 @@ async def test_old_versions() -> None:
 @pytest.mark.parametrize("kind", hello.WEAK)
 @ensureDeferred
 async def test_weak_ciphers(kind: str) -> None:
-    """Each by itself, and all of a kind together: there is none in common."""
-    async with secure() as world:
-        ciphers = hello.WEAK[kind]
-        for offered in (ciphers, *((cipher,) for cipher in ciphers)):
-            reply = await deferToThread(hello.hello, world.port, hello.TLS12, offered)
-            assert reply == hello.Reply(alert=hello.HANDSHAKE_FAILURE), [hex(cipher) for cipher in offered]
+    """Each by itself, and all of a kind together: there is none in common, whichever kind of key the certificate has."""
+    for shown in (issued(), authority().issue("localhost", rsa_key=True)):
+        async with secure(tls=TlsSettings(certificate=certificates(shown))) as world:
+            assert (await deferToThread(hello.hello, world.port)).cipher in hello.STRONG
+            ciphers = hello.WEAK[kind]
+            for offered in (ciphers, *((cipher,) for cipher in ciphers)):
+                reply = await deferToThread(hello.hello, world.port, hello.TLS12, offered)
+                assert reply == hello.Reply(alert=hello.HANDSHAKE_FAILURE), [hex(cipher) for cipher in offered]
 
 
 @ensureDeferred
@@ -279,96 +279,53 @@ async def test_strict_transport_security() -> None:
             assert answer.headers["strict-transport-security"] == "max-age=300; includeSubDomains"
 
 
-# -- certificates that change ----------------------------------------------------------------------------------------
+class Told(Fleet):
+    """A gateway with listeners of the test's own.
 
+    @ivar other: one more port.
+    """
 
-class Replaced(Fleet):
-    """A gateway whose certificate is in files of its own; C{show} puts another one there."""
-
-    def __init__(self, **more: Any) -> None:
-        self.cert = Path(authority().folder) / f"shown-{id(self)}.pem"
-        self.key = Path(authority().folder) / f"shown-{id(self)}.key"
-        self.show(authority().issue("localhost"))
-        super().__init__(0, **more)
-
-    def show(self, new: Any, *, key: bool = True) -> None:
-        """Another certificate."""
-        shutil.copy(new.cert, self.cert)
-        if key:
-            shutil.copy(new.key, self.key)
+    def __init__(self, lines: str) -> None:
+        """@param lines: of the file; C{PORT}, C{OTHER} and C{FOLDER} stand for what they say."""
+        self._lines = lines
+        self.other = free_port()
+        super().__init__(0, engines=1)
 
     def tell(self, *known: int, more: str = "") -> None:
         """The file, from now on."""
+        lines = self._lines
+        for word, value in (("PORT", self.port), ("OTHER", self.other), ("FOLDER", self.folder)):
+            lines = lines.replace(word, str(value))
         self.path.write_text(
-            f'listen = ["ssl:{self.port}:interface=127.0.0.1"]\nadmin = "none"\naccess_log = {{path = ""}}\n{more}'
-            f'[[tls.certificate]]\ncert = "{self.cert}"\nkey = "{self.key}"\n{"".join(map(self.table, known))}'
+            f'admin = "none"\naccess_log = {{path = ""}}\n{lines}\n'
+            f'[[tls.certificate]]\ncert = "{issued().cert}"\nkey = "{issued().key}"\n{"".join(map(self.table, known))}'
         )
 
 
 @ensureDeferred
-async def test_a_certificate_is_replaced_under_load() -> None:
-    """While clients come, each with a handshake of its own, and streams are open: none fails, and none is cut."""
-    async with Replaced(engines=1, speed=Speed(prefill=0.0, decode=200.0)) as world:
-        streaming = [await connect(world.port, believing()) for _ in range(10)]
-        streams = [client.request(CHAT, chat(stream=True, tokens=400)) for client in streaming]
-        for client in streaming:
-            await client.head()
-        answers: list[Answer] = []
-        going = True
-
-        async def comes_and_goes() -> None:
-            while going:
-                answers.append(await ask(world.port, "/healthz", method="GET", tls=believing()))
-
-        clients = [Deferred.fromCoroutine(comes_and_goes()) for _ in range(8)]
-        for _ in range(25):
-            count = len(answers)
-            world.show(authority().issue("localhost"))
-            world.gateway.reload()
-            await world.until(lambda count=count: len(answers) > count + 8)
-        going = False
-        await gatherResults(clients)
-        counts = world.gateway.exchanges.handshakes.counts
-        assert [answer.status for answer in answers] == [200] * len(answers)
-        assert len(answers) > 200
-        assert (counts["failed"], counts["late"], counts["gone"]) == (0, 0, 0)
-        assert world.gateway.metrics.reloads["taken",] == 25
-        for answer in await gatherResults(streams):
-            assert answer.whole and answer.events[-1] == b"[DONE]"
-        for client in streaming:
-            client.transport.abortConnection()
-            await client.closed
+async def test_a_redirect() -> None:
+    """From the listener without TLS to the one with it, where the same is answered."""
+    listen = 'listen = ["tcp:PORT:interface=127.0.0.1", "ssl:OTHER:interface=127.0.0.1"]\n[tls]\nredirect = true'
+    async with Told(listen) as world:
+        sent = await ask(world.port, "/v1/models", method="GET")
+        assert (sent.status, sent.body) == (308, b"")
+        assert sent.headers["location"] == f"https://gateway:{world.other}/v1/models"
+        assert (await ask(world.port, CHAT, chat())).status == 308
+        assert (await ask(world.port, "/healthz", method="GET")).status == 200
+        assert (await ask(world.other, CHAT, chat(), tls=believing())).status == 200
 
 
 @ensureDeferred
-async def test_a_bad_certificate_is_not_taken() -> None:
-    """Another's key, no PEM, one that has expired: the old one is shown, and the log names line, key and file."""
-    said: list[str] = []
+async def test_endpoints_of_other_kinds() -> None:
+    """A Unix socket speaks TLS, too, where C{[tls]} names it."""
+    async with Told('listen = []\n[tls]\nlisten = ["unix:FOLDER/gateway.sock"]') as world:
 
-    def observe(event: dict[str, Any]) -> None:
-        said.append(str(event.get("problem", "")))
+        def through_it() -> bytes:
+            with socket.socket(socket.AF_UNIX) as plain:
+                plain.connect(str(world.folder / "gateway.sock"))
+                context = ssl.create_default_context(cafile=authority().path)
+                with context.wrap_socket(plain, server_hostname="localhost") as peer:
+                    peer.sendall(b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+                    return b"".join(iter(lambda: peer.recv(4096), b""))
 
-    globalLogPublisher.addObserver(observe)
-    try:
-        async with Replaced(engines=1) as world:
-            for number, (bad, key, expected) in enumerate((
-                (authority().issue("localhost"), False, f"tls.certificate[0].key: found '{world.key}', which is not the key"),
-                (authority().issue("localhost", days=(-9, -2)), True, f"{world.cert}: the certificate has expired on"),
-                (None, True, f"tls.certificate[0].cert: found '{world.cert}', expected certificates in PEM"),
-            ), 1):  # fmt: skip
-                said.clear()
-                if bad is None:
-                    world.cert.write_text("nonsense")
-                else:
-                    world.show(bad, key=key)
-                world.gateway.reload()
-                assert world.gateway.metrics.reloads["refused",] == number
-                assert any(expected in problem for problem in said), said
-                assert (await ask(world.port, "/healthz", method="GET", tls=believing())).status == 200
-            good = authority().issue("localhost")
-            world.show(good)
-            world.gateway.reload()
-            assert world.gateway.metrics.reloads["taken",] == 1
-            assert (await ask(world.port, "/healthz", method="GET", tls=believing())).status == 200
-    finally:
-        globalLogPublisher.removeObserver(observe)
+        assert b" 200 OK\r\n" in await deferToThread(through_it)

@@ -13,7 +13,10 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: A run in a process of its own: what is set there, and what is run.
 RUNS = {
-    "twisteds own reactor": ({"AIBRIX_TEST_REACTOR": "default"}, ("test_tls.py", "test_tls_replicas.py")),
+    "twisteds own reactor": (
+        {"AIBRIX_TEST_REACTOR": "default"},
+        ("test_tls.py", "test_tls_reload.py", "test_tls_replicas.py"),
+    ),
     "tls on both sides": (
         {"AIBRIX_TEST_TLS": "1"},
         ("test_backpressure.py", "test_client_leaves.py", "test_faults.py", "test_life.py", "test_quirks.py"),
