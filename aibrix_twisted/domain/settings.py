@@ -331,6 +331,8 @@ class DnsSettings:
     @ivar min_ttl: it is asked again once what it said is over, but not sooner than this,
     @ivar max_ttl: and not later.
     @ivar engine: as of a replica, and so is what follows; for each one that is found.
+    @ivar tls: C{None}: it is spoken to without TLS.  C{server_name} is the host's name where it is empty, or that of
+        the service's target.
     """
 
     name: Name
@@ -343,6 +345,7 @@ class DnsSettings:
     models: tuple[Name, ...] = ()
     labels: dict[str, str] = field(default_factory=dict)
     api_key_file: str = ""
+    tls: ReplicaTlsSettings | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

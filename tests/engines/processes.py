@@ -9,6 +9,7 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import tempfile
@@ -53,10 +54,14 @@ class Running:
     @ivar admin: where a gateway's admin listener is.
     """
 
-    def __init__(self, command: list[str], port: int, ready: str, **env: str) -> None:
+    def __init__(
+        self, command: list[str], port: int, ready: str, tls: ssl.SSLContext | None = None, **env: str
+    ) -> None:
+        """@param tls: how TLS is spoken with it; C{None}: it is not."""
         self.port = port
         self.admin = ""
-        self.url = f"http://127.0.0.1:{port}"
+        self._tls = tls
+        self.url = f"{'http' if tls is None else 'https'}://127.0.0.1:{port}"
         self.log = Path(tempfile.mkstemp(suffix=".log")[1])
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
@@ -78,14 +83,14 @@ class Running:
     def is_ready(self, path: str) -> bool:
         """Whether it says 200 there."""
         try:
-            with urllib.request.urlopen(self.url + path, timeout=2) as response:
+            with urllib.request.urlopen(self.url + path, timeout=2, context=self._tls) as response:
                 return bool(response.status == 200)
         except (OSError, urllib.error.URLError):
             return False
 
     def get(self, path: str) -> str:
         """A document of it."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as response:
+        with urllib.request.urlopen(self.url + path, timeout=10, context=self._tls) as response:
             return str(response.read().decode())
 
     def stop(self) -> int:
@@ -102,7 +107,7 @@ class Running:
         return self.process.wait()
 
 
-def vllm(*more: str, port: int = 0, model: Path = home.MODEL) -> Running:
+def vllm(*more: str, port: int = 0, model: Path = home.MODEL, tls: ssl.SSLContext | None = None) -> Running:
     """vLLM's server; on a free port, unless one is said."""
     port = port or free_port()
     command = [
@@ -111,7 +116,7 @@ def vllm(*more: str, port: int = 0, model: Path = home.MODEL) -> Running:
         "--enable-auto-tool-choice", "--tool-call-parser", "hermes", *more,
     ]  # fmt: skip
     return Running(
-        command, port, "/health",
+        command, port, "/health", tls,
         HF_HUB_OFFLINE="1", TRANSFORMERS_OFFLINE="1", VLLM_NO_USAGE_STATS="1", DO_NOT_TRACK="1",
         VLLM_TARGET_DEVICE="cpu", VLLM_CPU_KVCACHE_SPACE="1", VLLM_CPU_OMP_THREADS_BIND="nobind", OMP_NUM_THREADS="1",
     )  # fmt: skip

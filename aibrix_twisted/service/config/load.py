@@ -31,7 +31,7 @@ from aibrix_twisted.service.config.replicas import (
     toml_of,
 )
 from aibrix_twisted.service.config.secure_endpoint import Door, door, doors
-from aibrix_twisted.service.config.tls import certificate_faults, tls_faults
+from aibrix_twisted.service.config.tls import certificate_faults, replica_tls_faults, tls_faults
 
 __all__ = ["ConfigError", "Source", "key_of"]
 
@@ -209,6 +209,8 @@ def _discovery_faults(discovery: DiscoverySettings) -> Iterator[tuple[Place, str
         if dns.min_ttl > dns.max_ttl:
             yield (*place, "min_ttl"), f"found {dns.min_ttl:g}, expected a number not above max_ttl"
         yield from key_faults((*place, "api_key_file"), dns.api_key_file)
+        if dns.tls is not None:
+            yield from replica_tls_faults((*place, "tls"), dns.tls, None)
 
 
 def _model_faults(models: Sequence[ModelSettings]) -> Iterator[tuple[Place, str]]:

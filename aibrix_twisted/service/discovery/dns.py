@@ -6,6 +6,7 @@ in a row (L{aibrix_twisted.service.discovery.dns_look.EMPTY_ANSWERS}).
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterable, Sequence
 from itertools import groupby
 from typing import Any, Final
@@ -102,7 +103,7 @@ class DnsSource:
     async def _of_host(self, look: Look) -> _Replicas:
         name, port = self._asked_name, self._settings.port
         addresses = (await look.addresses([name]))[name]
-        return tuple(self._replica(address, port, _authority(address, port)) for address in addresses)
+        return tuple(self._replica(address, port, _authority(address, port), name) for address in addresses)
 
     async def _of_service(self, look: Look) -> _Replicas | None:
         """Those of the lowest priority that has any."""
@@ -118,22 +119,26 @@ class DnsSource:
                 alone = len(addresses[service.target]) == 1
                 for address in addresses[service.target]:
                     name = f"{service.target.decode()}:{service.port}" if alone else _authority(address, service.port)
-                    replica = self._replica(address, service.port, name, weight)
+                    replica = self._replica(address, service.port, name, service.target, weight)
                     replicas.setdefault(replica.url, replica)
             if replicas:
                 return tuple(replicas.values())
         return ()
 
-    def _replica(self, address: str, port: int, name: str, weight: float = 1.0) -> ReplicaSettings:
-        template = self._settings
+    def _replica(self, address: str, port: int, name: str, host: bytes, weight: float = 1.0) -> ReplicaSettings:
+        """@param host: whose address it is."""
+        template, tls = self._settings, self._settings.tls
+        if tls is not None and not tls.server_name:
+            tls = dataclasses.replace(tls, server_name=host.decode())
         return ReplicaSettings(
-            url=f"http://{_authority(address, port)}",
+            url=f"{'http' if tls is None else 'https'}://{_authority(address, port)}",
             name=name,
             weight=weight,
             engine=template.engine,
             models=template.models,
             labels=template.labels,
             api_key_file=template.api_key_file,
+            tls=tls,
         )
 
     def _found(self, result: _Replicas | Failure | None) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from twisted.internet.defer import Deferred
@@ -11,7 +12,7 @@ from twisted.names import dns
 from twisted.names.error import DNSNameError, DNSServerError
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.domain.settings import DnsSettings, ReplicaSettings
+from aibrix_twisted.domain.settings import DnsSettings, ReplicaSettings, ReplicaTlsSettings
 from aibrix_twisted.service.discovery import dns as dns_module
 from aibrix_twisted.service.discovery.dns import RETRY_S, DnsSource
 from aibrix_twisted.service.discovery.source import ReplicaSource
@@ -84,6 +85,19 @@ class HostTests(Sources):
             api_key_file="/run/key",
         )
         self.assertEqual(self.published[-1][0], expected)
+
+    def test_tls(self) -> None:
+        """Their certificates have to be for the name, or the target, unless the settings say another one."""
+        self.begin(DnsSettings(name="GPU.", tls=ReplicaTlsSettings(ca="/ca")), a("gpu", "10.0.0.1"))
+        (found,) = self.published[-1]
+        self.assertEqual(
+            (found.url, found.tls), ("https://10.0.0.1:8000", ReplicaTlsSettings(ca="/ca", server_name="gpu"))
+        )
+        self.begin(DnsSettings(name="gpu", tls=ReplicaTlsSettings(server_name="x")), a("gpu", "10.0.0.1"))
+        self.assertEqual(self.published[-1][0].tls, ReplicaTlsSettings(server_name="x"))
+        service = dataclasses.replace(SERVICE, tls=ReplicaTlsSettings())
+        self.begin(service, srv("G1", 80), a("g1", "10.0.0.1"))
+        self.assertEqual(self.published[-1][0].tls, ReplicaTlsSettings(server_name="g1"))
 
     def test_what_cannot_be_asked(self) -> None:
         """Is said when the source is made."""
