@@ -93,7 +93,7 @@ def test_a_gateway_that_the_engine_does_not_know(world: World) -> None:
     gateway, _ = world.gateway(world.authority.issue("localhost"), f'tls = {{ca = "{world.authority.path}"}}')
     try:
         deadline = time.monotonic() + 20
-        while "certificate required" not in (processes.facts(gateway)["e0"]["last_error"] or ""):
+        while "it may want a client's certificate" not in (processes.facts(gateway)["e0"]["last_error"] or ""):
             assert time.monotonic() < deadline, processes.facts(gateway)["e0"]
             time.sleep(0.2)
     finally:

@@ -6,10 +6,11 @@ from typing import Any
 
 from OpenSSL import SSL
 from twisted.internet.defer import Deferred, DeferredList, TimeoutError, fail
+from twisted.internet.error import ConnectionDone, ConnectionLost
 from twisted.internet.interfaces import IOpenSSLClientConnectionCreator
 from twisted.internet.protocol import Protocol, connectionDone
 from twisted.python.failure import Failure
-from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, _HTTP11ClientFactory
+from twisted.web.client import Agent, HTTPConnectionPool, ResponseDone, ResponseNeverReceived, _HTTP11ClientFactory
 from twisted.web.http import PotentialDataLoss
 from twisted.web.http_headers import Headers
 from twisted.web.iweb import IPolicyForHTTPS, IResponse
@@ -17,7 +18,7 @@ from zope.interface import implementer
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.settings import ReplicaTlsSettings
-from aibrix_twisted.service.tls.failed import TlsFailed, why
+from aibrix_twisted.service.tls.failed import WITHOUT_A_WORD, TlsFailed, why
 from aibrix_twisted.service.tls.replicas import ReplicasTls, ReplicaTls
 
 
@@ -71,7 +72,7 @@ class Fetcher:
             fetched = self._agent_of(replica).request(b"GET", uri, headers).addCallback(_read, max_bytes)
         except TlsFailed as error:
             return fail(error)
-        return fetched.addTimeout(timeout_s, self._reactor, _late).addErrback(_innermost)
+        return fetched.addTimeout(timeout_s, self._reactor, _late).addErrback(_innermost, replica)
 
     def close(self) -> Deferred[Any]:
         """Let go of the connections that are kept."""
@@ -137,8 +138,14 @@ def _late(_: Any, timeout_s: float) -> Failure:
     return Failure(TimeoutError(f"no whole answer within {timeout_s:g} s"))
 
 
-def _innermost(failure: Failure) -> Failure:
+def _innermost(failure: Failure, replica: Replica) -> Failure:
     """What really happened: Twisted wraps failures in others, which only say that there are some."""
+    unanswered = failure.check(ResponseNeverReceived) is not None
     while reasons := getattr(failure.value, "reasons", None):
         failure = reasons[0]
-    return Failure(TlsFailed(f"TLS: {why(failure)}")) if failure.check(SSL.Error, TlsFailed) else failure
+    if failure.check(SSL.Error, TlsFailed):
+        return Failure(TlsFailed(f"TLS: {why(failure)}"))
+    known = replica.tls is None or bool(replica.tls.cert)
+    if unanswered and not known and failure.check(ConnectionLost, ConnectionDone):
+        return Failure(TlsFailed(f"TLS: {WITHOUT_A_WORD}"))
+    return failure

@@ -40,6 +40,11 @@ _HINTS: Final = {
 }
 
 
+#: Servers of Python's asyncio, and so vLLM and SGLang, close without a word when a certificate is not what they want;
+#: and in TLS 1.3 they do so when we have shaken hands already.
+WITHOUT_A_WORD: Final = "it was closed right after the handshake (it may want a client's certificate)"
+
+
 class TlsFailed(Exception):
     """There is no TLS with the other side.  C{str()} says why."""
 

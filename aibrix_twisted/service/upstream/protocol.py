@@ -22,7 +22,7 @@ from zope.interface import classImplements
 
 from aibrix_twisted.domain.assembly import Cause, ResponseAssembly
 from aibrix_twisted.domain.settings import ReplicaTlsSettings
-from aibrix_twisted.service.tls.failed import TlsFailed, why
+from aibrix_twisted.service.tls.failed import WITHOUT_A_WORD, TlsFailed, why
 from aibrix_twisted.service.tls.replicas import ReplicaTls
 from aibrix_twisted.service.tls.transport import NoGoodBye
 from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
@@ -177,6 +177,9 @@ class UpstreamConnection:
         if not clean and not self.fault:
             self.tls_failed = reason.check(SSL.Error, TlsFailed) is not None
             self.fault = f"TLS: {why(reason)}" if self.tls_failed else reason.getErrorMessage()
+            tls = self.key[2]
+            if tls is not None and not (tls.cert or self.tls_failed or self.answered) and self.uses == 1:
+                self.fault = f"TLS: {WITHOUT_A_WORD}"
         unsigned = reason.check(NoGoodBye) is not None
         self._end(Cause.UPSTREAM_CLOSED if clean or unsigned else Cause.UPSTREAM_BROKE, unsigned=unsigned)
 

@@ -9,6 +9,7 @@ from twisted.python.failure import Failure
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Cause
+from aibrix_twisted.domain.settings import ReplicaTlsSettings
 from aibrix_twisted.service.tls.transport import NoGoodBye
 from aibrix_twisted.service.upstream.protocol import ONE_WRITE_BYTES, UpstreamConnection
 from aibrix_twisted.wire.head import ResponseHead
@@ -118,6 +119,20 @@ class UpstreamConnectionTests(SynchronousTestCase):
         self.assertEqual(
             (self.connection.fault, self.connection.tls_failed), ("it was closed without TLS's close_notify", False)
         )
+
+    def test_a_close_right_after_the_handshake(self) -> None:
+        """On a new connection, on which we have shown nothing: the engine may want to see something."""
+        for key, uses, said in (
+            (("a", 1, ReplicaTlsSettings()), 1, True),
+            (("a", 1, ReplicaTlsSettings()), 2, False),
+            (("a", 1, ReplicaTlsSettings(cert="x", key="y")), 1, False),
+            (("a", 1, None), 1, False),
+        ):
+            self.connect()
+            self.connection.key, self.connection.uses = key, uses
+            self.wire.lose(clean=False)
+            self.assertEqual("it may want a client's certificate" in self.connection.fault, said)
+            self.assertEqual(self.taken.told, [Cause.UPSTREAM_BROKE])
 
     def test_tls_that_breaks(self) -> None:
         """Is a break, with OpenSSL's reason."""
