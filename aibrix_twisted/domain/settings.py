@@ -41,15 +41,17 @@ class ReplicaSettings:
 
     @ivar url: C{http[s]://host[:port][/prefix]}.
     @ivar name: unique; C{host:port} where empty.
-    @ivar engine: C{None}: told by its C{/v1/models}.
+    @ivar engine: where it is not set it is told by its C{/v1/models}.
     @ivar models: what it serves; empty: asked of it.
     @ivar weight: its share of the traffic beside others of the same model.
     @ivar max_in_flight: requests that it is given at once; 0: no bound.
+    @ivar labels: for C{external-filter}, and for whoever reads the list of replicas.
     @ivar api_key_file: its first line is sent as a bearer token.
     @ivar forward_authorization: the client's own C{authorization} goes to it, where no key of ours does.
     @ivar on_client_gone: C{cancel} closes the engine's connection; C{drain} reads the answer to its end.
-    @ivar force_usage: usage is asked for in streams whose client did not; C{None}: by engine.
-    @ivar tls: of an C{https://} URL; C{None}: by the defaults.
+    @ivar force_usage: usage is asked for in streams whose client did not; not set: where its engine is
+        known to understand that.
+    @ivar tls: of an C{https://} URL; not set: by the defaults.
     """
 
     url: Name
@@ -131,7 +133,9 @@ class GpuProfileSettings:
 class ModelSettings:
     """C{[[model]]}: what is wanted of one model, whichever replicas serve it.
 
-    @ivar policy: empty: the default one.
+    @ivar name: as replicas serve it, or, with a C{split}, as clients call it.
+    @ivar aliases: other names that clients may call it by.
+    @ivar policy: how its replicas are chosen; empty: by the file's C{policy}.
     @ivar locked_policy: it is used whatever a request asks for; empty: requests may choose.
     @ivar profiles: by the names that C{config-profile} calls them.
     @ivar default_profile: of a request that names none; empty: the one called C{default}, where there is one.
@@ -158,7 +162,7 @@ class ModelSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Timeouts:
-    """C{[timeouts]}, met up to half a second late.
+    """C{[timeouts]}: how long is waited for whom; met up to half a second late.
 
     @ivar connect: to a replica, for each address it has.
     @ivar first_byte: from the request's sending to the first byte of an answer's body.
@@ -193,7 +197,7 @@ class Timeouts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retry:
-    """C{[retry]}: before anything of an answer went to the client.
+    """C{[retry]}: a request is sent again, as long as nothing of an answer went to the client.
 
     @ivar attempts: in all; a refused connect is none.
     @ivar resend_reused: once more where a connection that had served before died unheard.
@@ -214,6 +218,7 @@ class HealthSettings:
     """C{[health]}: is a replica there?
 
     @ivar probe_interval: 0: it is asked nothing but its models, once, and counts as up.
+    @ivar probe_timeout: after which a probe has failed.
     @ivar fall: failed probes in a row that make it down.  A refused connect does so by itself.
     @ivar rise: good ones in a row that make it up again.
     @ivar slow_start: after a recovery its share of the traffic grows to the full one in this time; 0: at once.
@@ -230,6 +235,7 @@ class HealthSettings:
 class BreakerSettings:
     """C{[breaker]}: does what is sent to a replica come back well?
 
+    @ivar enabled: it may open.
     @ivar failures: in a row; more than half of the last 20 attempts open it, too.
     @ivar open: how long it stays open the first time; doubled, with jitter, each time that the one attempt which it
         then lets through fails.
@@ -246,6 +252,7 @@ class BreakerSettings:
 class HedgeSettings:
     """C{[hedge]}: a second attempt beside one that is late.  Streams only: nothing else shows when it is late.
 
+    @ivar enabled: there are any.
     @ivar budget: as a share of requests, over ten seconds.
     """
 
@@ -321,7 +328,7 @@ class FlightRecorderSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DnsSettings:
-    """A name whose records are replicas.
+    """C{[[discovery.dns]]}: a name whose records are replicas.
 
     @ivar name: a host's, whose every address is a replica; or a service's, such as C{_vllm._tcp.gpu.example.org}.
         In full: no search list is applied to it, and C{/etc/hosts} is not read.
@@ -330,8 +337,11 @@ class DnsSettings:
     @ivar servers: name servers, C{192.0.2.1:53} or C{[2001:db8::1]:53}; empty: those of C{/etc/resolv.conf}.
     @ivar min_ttl: it is asked again once what it said is over, but not sooner than this,
     @ivar max_ttl: and not later.
-    @ivar engine: as of a replica, and so is what follows; for each one that is found.
-    @ivar tls: C{None}: it is spoken to without TLS.  C{server_name} is the host's name where it is empty, or that of
+    @ivar engine: as in C{[[replica]]}, of each one that is found.
+    @ivar models: likewise.
+    @ivar labels: likewise.
+    @ivar api_key_file: likewise.
+    @ivar tls: not set: it is spoken to without TLS.  C{server_name} is the host's name where it is empty, or that of
         the service's target.
     """
 
@@ -405,7 +415,7 @@ class TlsSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthSettings:
-    """C{[auth]}.
+    """C{[auth]}: who may ask.
 
     @ivar mode: C{none}: whoever reaches the listener may ask.
     @ivar trust_user_header: the C{user} header says whose a request is, for fairness in the waiting room.
@@ -417,7 +427,7 @@ class AuthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AdminAuthSettings:
-    """C{[admin_auth]}.
+    """C{[admin_auth]}: who may change something by the admin API.
 
     @ivar token_file: its first line is the bearer token that changes need where the admin listener can be reached from
         other hosts; empty: such changes are refused there.
@@ -428,9 +438,9 @@ class AdminAuthSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AccessLogSettings:
-    """C{[access_log]}.
+    """C{[access_log]}: a line of JSON for each exchange.
 
-    @ivar path: C{-} is the standard output, empty is off.
+    @ivar path: C{-} is the standard output, empty is off; a file is opened anew at each reload.
     @ivar sample: the share that is logged of exchanges that went well and were not slow; all others always are.
     @ivar slow: to the first byte of an answer, from its request read whole; or until its end where there is none.
         What takes longer is slow; 0: nothing is.
@@ -443,7 +453,7 @@ class AccessLogSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricsSettings:
-    """C{[metrics]}.
+    """C{[metrics]}: what C{/metrics} says beyond the usual.
 
     @ivar genai: those of OpenTelemetry's conventions for generative AI, too, beside ours: C{gen_ai_*}.
     """
@@ -466,7 +476,7 @@ class TracingSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """C{[limits]}.
+    """C{[limits]}: what is refused, and how much is held at once.
 
     @ivar header_bytes: of a whole head.
     @ivar header_line_bytes: of each of its lines; the request line may have 8192.
@@ -481,7 +491,7 @@ class Limits:
     @ivar template_kwargs: C{chat_template_kwargs} and C{chat_template} are passed on, else refused.
     @ivar answer_bytes: up to which an answer that is no stream is gathered before its head goes out.
     @ivar connections: clients at once; never more than 0.45 of the process's file descriptors.
-    @ivar connections_per_address: 0: no bound.
+    @ivar connections_per_address: of these; 0: no bound.
     @ivar keepalive_requests: on one connection; it is closed after the last one's answer.
     @ivar in_flight: exchanges at once; 0: as many as there are connections.
     @ivar client_min_rate: bytes per second of a request's body, after 5 s of grace.
@@ -489,7 +499,7 @@ class Limits:
         0: as slowly as it likes.
     @ivar client_read_time: a client that was slower than that for so many seconds is cut off.
     @ivar reactor_lag: seconds that turns of the reactor may be late before new requests are refused; 0: any.
-    @ivar memory_bytes: of all buffers together; 0: a quarter of the machine's.
+    @ivar memory_bytes: of all buffers together; 0: a quarter of the machine's memory.
     """
 
     header_bytes: Annotated[int, Ge(1024), Le(1 << 20)] = 32768
@@ -519,10 +529,10 @@ class Limits:
 class Settings:
     """The whole file.
 
-    @ivar listen: Twisted endpoint strings; empty where C{[tls]} has some.
-    @ivar admin: one too, or C{none}.
-    @ivar policy: the default one.
-    @ivar store: C{memory:} is the only one yet.
+    @ivar listen: where clients connect: Twisted endpoint strings; may be empty where C{[tls]} has some.
+    @ivar admin: where metrics, health and the admin API are: one too, or C{none}.
+    @ivar policy: how replicas are chosen, where neither the request nor its model says.
+    @ivar store: where shared state is kept; C{memory:} is the only one yet.
     """
 
     #: For the reader: nothing unknown, nothing taken for something else.  It holds for the sections, too.
