@@ -160,7 +160,7 @@ def test_counts_outlive_a_worker(tmp_path: Path, fleet: list[str]) -> None:
 
 
 def test_they_are_replaced_one_by_one(tmp_path: Path, fleet: list[str]) -> None:
-    """By SIGUSR2, beneath clients who never stop asking."""
+    """By SIGUSR2, and one alone by SIGTERM, beneath clients who never stop asking."""
     with Workers(tmp_path, fleet, 2) as several:
         pids = several.pids()
         with Load(several.port, clients=8, streams=12, stream_tokens=150) as load:
@@ -168,10 +168,15 @@ def test_they_are_replaced_one_by_one(tmp_path: Path, fleet: list[str]) -> None:
             several.manager.send(signal.SIGUSR2)
             until(lambda: not set(several.pids()) & set(pids), "all are new")
             load.more(40)
+            new = several.pids()
+            os.kill(new[0], signal.SIGTERM)
+            until(lambda: several.pids()[0] != new[0], "one is replaced")
+            load.more(40)
             load.finish()
         assert load.failed == []
+        assert several.pids()[1] == new[1]
         until(lambda: "the workers have been replaced" in several.manager.log.read_text(), "it is said")
-        until(lambda: all(several.manager.gone(pid) for pid in pids), "the old ones are over")
+        until(lambda: all(several.manager.gone(pid) for pid in (*pids, new[0])), "the old ones are over")
         until(lambda: several.metric("requests_total", model="demo-model") == load.done, "all are counted")
 
 

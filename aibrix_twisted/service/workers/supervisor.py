@@ -58,6 +58,7 @@ class Supervisor(Service):
         self._delays = [FIRST_DELAY_S] * workers
         self._stopping = self._said_ready = False
         self._rolling: list[int] = []
+        self._new: Child | None = None
         self._reloading: list[Child] = []
         self._notes: list[str] = []
         self._left: dict[int, list[int]] = {index: [] for index in range(workers)}
@@ -88,13 +89,15 @@ class Supervisor(Service):
             self._start(index)
         log_failure_of(self._look.start(LOOK_S, now=False), "watching the workers")
 
-    def _start(self, index: int, before: Child | None = None) -> None:
+    def _start(self, index: int, before: Child | None = None) -> Child | None:
         if self._stopping:
-            return
+            return None
         region = self._board.take()
         if region is None:
             self._failed_to_roll("too many workers are finishing what they have")
-            return
+            if before is None:  # nobody serves in its place
+                self._reactor.callLater(LAST_DELAY_S, self._start, index)
+            return None
         clear_snapshot(self._snapshots, region)
         child = Child(self, index, region, self._reactor.seconds(), before)
         self._children.append(child)
@@ -103,6 +106,7 @@ class Supervisor(Service):
             child.start(self._reactor, self._environ, self._workers, sockets, self._board_file, self._snapshots)
         except OSError as error:
             self.ended(child, str(error))
+        return child
 
     # -- from workers ----------------------------------------------------------------------------------------
 
@@ -117,6 +121,8 @@ class Supervisor(Service):
             self._has_reloaded(child, str(words["reloaded"]))
         if "absorbed" in words:
             self._free(int(words["absorbed"]))
+        if words.get("replace"):
+            self._replace_alone(child)
         if words.get("ready") and not child.ready:
             self._is_ready(child)
 
@@ -135,7 +141,7 @@ class Supervisor(Service):
             self._failed_to_roll(f"worker {child.index}: the new process ended with {how} before it was ready")
         else:
             _log.error("worker {index}: {pid} ended with {how}", index=child.index, pid=child.pid, how=how)
-            self._replace(child)
+            self._mourn(child, how)
 
     def _is_ready(self, child: Child) -> None:
         child.ready = True
@@ -147,13 +153,24 @@ class Supervisor(Service):
         for region in self._left[child.index]:
             child.send({"absorb": region})
         self._tell_others(child, {"joined": child.region})
-        if before is not None:
+        if child is self._new:
+            self._new = None
             self._roll_on()
         serving = sum(each.ready and not each.retiring for each in self._children)
         if serving == self._workers and not self._said_ready and self._herald is not None:
             self._said_ready = True
             self._sockets.keep()
             self._herald.ready()
+
+    def _mourn(self, child: Child, how: str) -> None:
+        """It did not want to end.  Whoever was to take over from it does so at once."""
+        if child is self._new:
+            self._failed_to_roll(f"worker {child.index}: the new process ended with {how} before it was ready")
+        heir = next((other for other in self._children if other.before is child), None)
+        if heir is None:
+            self._replace(child)
+        else:
+            heir.before = None
 
     def _replace(self, child: Child) -> None:
         """Another one takes its sockets: at once, unless they die young."""
@@ -165,6 +182,12 @@ class Supervisor(Service):
         delay = self._delays[index]
         self._delays[index] = min(2 * delay, LAST_DELAY_S)
         self._reactor.callLater(delay, self._start, index)
+
+    def _replace_alone(self, child: Child) -> None:
+        """Somebody wants it to end."""
+        if child.ready and not child.retiring and all(other.before is not child for other in self._children):
+            _log.info("replacing worker {index}: {pid}", index=child.index, pid=child.pid)
+            self._start(child.index, child)
 
     def _tell_others(self, child: Child, words: Words) -> None:
         for other in self._children:
@@ -240,7 +263,7 @@ class Supervisor(Service):
         if before is None:
             self._roll_on()  # one that is being started is a new one anyway
         else:
-            self._start(index, before)
+            self._new = self._start(index, before)
 
     def _roll_on(self) -> None:
         if self._rolling:
@@ -252,7 +275,7 @@ class Supervisor(Service):
             self._herald.note("")
 
     def _failed_to_roll(self, why: str) -> None:
-        self._rolling = []
+        self._rolling, self._new = [], None
         _log.error("the workers are not replaced any further: {why}; those there are serve on", why=why)
         if self._herald is not None:
             self._herald.note(f"not replaced: {why}")

@@ -96,7 +96,6 @@ class Worker:
         self._gateway = gateway
         self._sockets = sockets
         self._post = post
-        self._stopped_by: set[str] = set()
         self._link = Link(reactor, socket.socket(fileno=LINK_FD), self._heard, self._left_alone)
         board = Board(BOARD_FD, post.region)
         self._peers = Peers(reactor, gateway, board, SNAPSHOTS_FD, post.region, lambda words: self._tell(words))
@@ -109,7 +108,7 @@ class Worker:
             os.set_inheritable(descriptor, False)
 
     def begin(self) -> None:
-        """Once the reactor runs, say that it serves; SIGTERM drains, as ever."""
+        """Once the reactor runs, say that it serves.  At a SIGTERM the supervisor is asked for another in its place."""
         self._gateway.joins(self._peers, self._asking, self._post.index)
         self._gateway.reloaded_for_api = lambda: self._tell({"reload": True})
         self._gateway.added.tell = lambda change: self._tell({"registry": change})
@@ -129,7 +128,7 @@ class Worker:
     def _ready(self) -> None:
         for number in _SUPERVISORS:
             signal.signal(number, signal.SIG_IGN)
-        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._stop, "signal"))
+        signal.signal(signal.SIGTERM, lambda *_: self._reactor.callFromThread(self._link.send, {"replace": True}))
         self._sockets.drop_spares()
         self._peers.start()
         self._link.send({"ready": True})
@@ -173,16 +172,10 @@ class Worker:
     def _tell(self, words: Words) -> None:
         self._link.send({"tell": words})
 
-    def _stop(self, who: str) -> None:
-        """The first who asks has it drain, and whoever asks twice has it end."""
-        if not self._stopped_by or who in self._stopped_by:
-            self._gateway.drain_and_stop()
-        self._stopped_by.add(who)
-
     def _left_alone(self) -> None:
         """The supervisor is gone, and with it whoever would replace us."""
         _log.error("the supervisor is gone: draining")
-        self._stop("supervisor")
+        self._gateway.drain_and_stop()
 
     _answers: Final[dict[str, Callable[[Worker, Any], None]]] = {
         "told": _told,
@@ -191,5 +184,5 @@ class Worker:
         "absorb": _absorb,
         "reload": _reload,
         "retire": _retire,
-        "stop": lambda self, _: self._stop("supervisor"),
+        "stop": lambda self, _: self._gateway.drain_and_stop(),
     }

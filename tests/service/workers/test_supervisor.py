@@ -192,6 +192,30 @@ class SupervisorTests(SynchronousTestCase):
         self.assertFalse(self.one.retiring)
         self.assertIn("worker 0: the new process ended with exit code 2", self.said.lines[-1])
 
+    def test_one_that_is_asked_to_end(self) -> None:
+        """Another one takes its place first; asked again meanwhile, there is not a third."""
+        for _ in range(2):
+            self.supervisor.heard(self.one, {"replace": True})
+        self.assertEqual([child.index for child in self.started[2:]], [0])
+        self.supervisor.heard(self.started[2], {"ready": True})
+        self.assertIn((self.one.region, {"retire": True}), self.told())
+        self.supervisor.heard(self.one, {"replace": True})
+        self.assertEqual((len(self.started), self.said.lines), (3, ["ready"]))
+
+    def test_one_that_dies_while_it_is_replaced(self) -> None:
+        """Its heir is on its way already; should that die, too, there is another; and the next are replaced."""
+        self.settle()
+        self.supervisor.roll()
+        self.supervisor.ended(self.one, "signal 9")
+        self.assertEqual(len(self.started), 3)
+        self.supervisor.heard(self.started[2], {"ready": True})
+        self.assertEqual([child.index for child in self.started[3:]], [1])
+        self.supervisor.ended(self.two, "signal 9")
+        self.supervisor.ended(self.started[3], "exit code 1")
+        self.assertIn("worker 1: the new process ended with exit code 1", self.said.lines[-1])
+        self.reactor.advance(2 * FIRST_DELAY_S)
+        self.assertEqual([child.index for child in self.started[4:]], [1])
+
     def test_stopping(self) -> None:
         """All are told; nobody is replaced; it ends with the last."""
         self.settle()
