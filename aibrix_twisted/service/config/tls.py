@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
+from typing import Final
 
 from aibrix_twisted.domain.replica_url import ReplicaUrl
 from aibrix_twisted.domain.settings import CertificateSettings, ReplicaTlsSettings, TlsSettings
 from aibrix_twisted.service.config.locate import Path as Place
 from aibrix_twisted.service.config.pem import PemFault, check_authorities, read_credentials
+
+#: A name or an address.
+_HOST: Final = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 
 
 def tls_faults(tls: TlsSettings) -> Iterator[tuple[Place, str]]:
@@ -45,7 +50,7 @@ def replica_tls_faults(place: Place, tls: ReplicaTlsSettings, url: ReplicaUrl | 
         yield from _faults(place, lambda: read_credentials(tls.cert, tls.key))
     if tls.ca:
         yield from _faults(place, lambda: check_authorities("ca", tls.ca))
-    if tls.server_name and not (tls.server_name.isascii() and tls.server_name.isprintable()):
+    if tls.server_name and _HOST.fullmatch(tls.server_name) is None:
         yield (*place, "server_name"), f"found {tls.server_name!r}, expected the name of a host"
 
 

@@ -28,7 +28,6 @@ from aibrix_twisted.service.downstream.flow import Flow
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.unsent import unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
-from aibrix_twisted.service.tls.identity import identity_of
 from aibrix_twisted.service.wheel import Watched
 from aibrix_twisted.wire.head import BadMessage, RequestHead
 from aibrix_twisted.wire.request import RequestParser
@@ -118,9 +117,7 @@ class DownstreamConnection:
         """TLS is spoken from here on."""
         self._shaking_hands = False
         self._since = self._wheel.now
-        shown = self.transport.peer_certificate
-        if shown is not None:
-            self.peer = self.peer._replace(identity=identity_of(shown))
+        self.peer = Client(self.client, self.transport.identity, secure=True)
         self._exchanges.handshakes.complete()
 
     def rejoin(self) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from cryptography import x509
 from OpenSSL import SSL
 from OpenSSL.crypto import X509
 from twisted.python.failure import Failure
+
+from aibrix_twisted.service.tls.identity import UNREADABLE, visible
 
 _CODES: Final = SSL.X509VerificationCodes
 
@@ -56,8 +57,7 @@ def say_why(connection: SSL.Connection, certificate: X509, number: int, depth: i
     @param depth: how far the certificate is from the other side's own.
     """
     if not ok:
-        subject = certificate.to_cryptography().subject
-        said = f"certificate verify failed: {_name(subject, depth)}: {_FAULTS.get(number, f'error {number}')}"
+        said = f"certificate verify failed: {_name(certificate, depth)}: {_FAULTS.get(number, f'error {number}')}"
         connection.get_app_data().failVerification(Failure(TlsFailed(said)))
     return bool(ok)
 
@@ -74,6 +74,10 @@ def why(failure: Failure) -> str:
     return f"{said} ({hints[0]})" if hints else said
 
 
-def _name(subject: x509.Name, depth: int) -> str:
-    said = subject.rfc4514_string()[:200] or "a certificate without a subject"
+def _name(certificate: X509, depth: int) -> str:
+    try:
+        said = certificate.to_cryptography().subject.rfc4514_string()
+        said = visible(said[:200]) or "a certificate without a subject"
+    except UNREADABLE:
+        said = "a certificate that cannot be read"
     return said if not depth else f"{said}, {depth} above its own"

@@ -20,6 +20,7 @@ from aibrix_twisted.domain.settings import ReplicaTlsSettings
 from aibrix_twisted.service.config.pem import PemFault, read_credentials, show
 from aibrix_twisted.service.tls.contexts import ALPN, base_context, names_of
 from aibrix_twisted.service.tls.failed import TlsFailed, say_why
+from aibrix_twisted.service.tls.identity import UNREADABLE, visible
 
 #: Names of a certificate that are told of one that is for others.
 _MAX_SAID: Final = 5
@@ -84,8 +85,8 @@ class ReplicaTls:
         wanted: ServiceID = IPAddress_ID(self._name) if self._is_address else DNS_ID(self._name)
         try:
             verify_service_identity(extract_patterns(certificate), [wanted], [])
-        except (VerificationError, CertificateError):
-            said = _for_whom(certificate.to_cryptography())
+        except (VerificationError, CertificateError, *UNREADABLE):
+            said = _for_whom(certificate)
             reason = TlsFailed(f"certificate verify failed: it is for {said}, and not for {self._name}")
             connection.get_app_data().failVerification(Failure(reason))
             return False
@@ -116,12 +117,15 @@ class ReplicasTls:
         self._made.clear()
 
 
-def _for_whom(certificate: x509.Certificate) -> str:
-    names = names_of(certificate)
+def _for_whom(shown: X509) -> str:
     try:
+        certificate = shown.to_cryptography()
+        names = names_of(certificate)
         extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names += [str(address) for address in extension.value.get_values_for_type(x509.IPAddress)]
     except x509.ExtensionNotFound:
         pass
+    except UNREADABLE:
+        return "names that cannot be read"
     more = f" and {len(names) - _MAX_SAID} more" if len(names) > _MAX_SAID else ""
-    return (", ".join(names[:_MAX_SAID]) or "nobody") + more
+    return (visible(", ".join(names[:_MAX_SAID])) or "nobody") + more

@@ -21,6 +21,7 @@ from twisted.protocols.tls import TLSMemoryBIOFactory, TLSMemoryBIOProtocol, _Pr
 from twisted.python.failure import Failure
 
 from aibrix_twisted.service.downstream.unsent import buffered_bytes
+from aibrix_twisted.service.tls.identity import UNREADABLE, identity_of
 
 #: A record's payload at most (RFC 8446 §5.1): what is written up to this size is one record.
 RECORD_BYTES: Final = 16384
@@ -64,10 +65,13 @@ class TlsTransport(TLSMemoryBIOProtocol):
         return self.transport
 
     @property
-    def peer_certificate(self) -> Any:
-        """What the other side has shown; C{None}: nothing.  C{cryptography}'s."""
-        connection = self._tlsConnection
-        return None if connection is None else connection.get_peer_certificate(as_cryptography=True)
+    def identity(self) -> str:
+        """Who the other side is by its certificate; C{""}: it has shown none."""
+        try:
+            shown = self._tlsConnection.get_peer_certificate(as_cryptography=True)
+            return "" if shown is None else identity_of(shown)
+        except UNREADABLE:
+            return "a certificate that cannot be read"
 
     @property
     def connection(self) -> SSL.Connection | None:

@@ -101,6 +101,7 @@ class TlsFaultTests(SynchronousTestCase):
                 secure + 'server_name = "\\u00e9"',
                 "4: replica[0].tls.server_name: found '\u00e9', expected the name of a",
             ),
+            (secure + 'server_name = "a b"', "4: replica[0].tls.server_name: found 'a b', expected the name of a host"),
             (
                 secure + "verify = false",
                 "4: replica[0].tls.verify: found an unknown key, expected one of ca, cert, insec",

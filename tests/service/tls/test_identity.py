@@ -21,7 +21,7 @@ class IdentityTests(SynchronousTestCase):
             (authority.issue(subject="alice", uris=(spiffe, "urn:b")), "CN=alice"),
             (authority.issue("a.example", subject="alice"), "CN=alice"),
             (authority.issue("a.example", "b.example"), "a.example"),
-            (authority.issue(subject="a,b=c+d\n"), "CN=a\\,b=c\\+d\n"),
+            (authority.issue(subject="a,b=c+d\n"), "CN=a\\,b=c\\+d\N{REPLACEMENT CHARACTER}"),
             (authority.issue(uris=("urn:" + "x" * 400,)), ("urn:" + "x" * 400)[:MAX_CHARACTERS]),
         ):
             self.assertEqual(identity_of(issued.certificate), identity)
