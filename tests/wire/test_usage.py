@@ -62,4 +62,4 @@ class UsageTests(SynchronousTestCase):
     def test_any_document(self, document: object) -> None:
         """Nothing that an engine says can raise, or make a count negative."""
         usage = usage_of(document)
-        self.assertTrue(usage is None or all(count is None or count >= 0 for count in usage))
+        self.assertTrue(usage is None or all(count is None or count >= 0 for count in usage.told))
