@@ -398,14 +398,15 @@ class DownstreamConnection:
     def _defect(self) -> None:
         """Called where one was caught: say so, and end what is under way, and the connection with it."""
         id = "" if self._work is None else self._work.exchange.id
-        _log.failure("while reading a request of {client}, exchange {id}", client=self.client, id=id or "none")
+        form = "while reading a request of {client}, exchange {id}"
+        self._exchanges.seldom.failure(_log, form, client=self.client, id=id or "none")
         self._parser.close()
         try:
             if self._work is not None and self._reply is not None:
                 self._reply.close_after()
                 self._work.fail()
         except Exception:  # noqa: BLE001 - the door, as above: it was broken beyond telling
-            _log.failure("while ending the exchange {id}", id=id)
+            self._exchanges.seldom.failure(_log, "while ending the exchange {id}", id=id)
         if not self._closing:
             self.transport.abortConnection()
 

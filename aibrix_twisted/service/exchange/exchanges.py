@@ -147,6 +147,7 @@ class Exchanges:
         self.book = Book()
         self.memory = Memory(memory_limit(settings.limits.memory_bytes))
         self.overload = Overload()
+        self.seldom = pool.seldom
         self.sizes = Sizes(reactor.seconds)
         self.fleet = Fleet()
         self.catalogue = Catalogue(self.fleet, {})

@@ -13,6 +13,7 @@ from typing import Any
 from twisted.python.failure import Failure
 
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.service.seldom import Seldom
 from aibrix_twisted.service.tls.replicas import ReplicasTls
 from aibrix_twisted.service.upstream.connect import Connecting, Failed
 from aibrix_twisted.service.upstream.protocol import Key, UpstreamConnection
@@ -34,6 +35,7 @@ class Pool:
     def __init__(self, reactor: Any, wheel: Wheel, tls: ReplicasTls | None = None) -> None:
         self._reactor = reactor
         self._wheel = wheel
+        self.seldom = Seldom(reactor.seconds)
         self.tls = tls or ReplicasTls()
         self._idle: dict[Key, list[UpstreamConnection]] = {}
         self._all: set[UpstreamConnection] = set()

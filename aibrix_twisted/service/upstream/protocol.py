@@ -22,6 +22,7 @@ from zope.interface import classImplements
 
 from aibrix_twisted.domain.assembly import Cause, ResponseAssembly
 from aibrix_twisted.domain.settings import ReplicaTlsSettings
+from aibrix_twisted.service.seldom import Seldom
 from aibrix_twisted.service.tls.failed import WITHOUT_A_WORD, TlsFailed, why
 from aibrix_twisted.service.tls.replicas import ReplicaTls
 from aibrix_twisted.service.tls.transport import NoGoodBye
@@ -41,6 +42,8 @@ Key = tuple[str, int, ReplicaTlsSettings | None]
 
 class Home(Typed):
     """Where a connection belongs: the pool."""
+
+    seldom: Seldom
 
     def lost(self, connection: UpstreamConnection) -> None:
         """The connection is gone."""
@@ -161,7 +164,7 @@ class UpstreamConnection:
         except BadMessage as bad:
             self._broke(unquoted(str(bad), bad.reason))
         except Exception:  # noqa: BLE001 - the door: a defect on the client's side of the relay ends this response only
-            _log.failure("while relaying a response")
+            self._home.seldom.failure(_log, "while relaying a response")
             self.defect = True
             self._broke("a defect of the gateway")
 

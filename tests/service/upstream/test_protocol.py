@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Cause
 from aibrix_twisted.domain.settings import ReplicaTlsSettings
+from aibrix_twisted.service.seldom import Seldom
 from aibrix_twisted.service.tls.transport import NoGoodBye
 from aibrix_twisted.service.upstream.protocol import ONE_WRITE_BYTES, UpstreamConnection
 from aibrix_twisted.wire.head import ResponseHead
@@ -43,6 +44,7 @@ class UpstreamConnectionTests(SynchronousTestCase):
     def setUp(self) -> None:
         self.homeless: list[UpstreamConnection] = []
         self.made: list[UpstreamConnection] = []
+        self.seldom = Seldom(lambda: 0.0)
         self.connect()
 
     def lost(self, connection: UpstreamConnection) -> None:
