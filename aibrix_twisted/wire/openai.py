@@ -42,7 +42,8 @@ class Asked:
     @ivar choices: how many answers one request asks for: C{n} for each prompt.
     @ivar stream_options: the member is there.
     @ivar include_usage: usage is asked for, or C{stream_options} is nothing that could be edited so as to ask.
-    @ivar token_ids: it speaks of C{return_token_ids}.
+    @ivar says_ids: it speaks of C{return_token_ids}.
+    @ivar token_ids: it wants them.
     @ivar stateful: the engine may keep something of it, so that it is not sent twice.
     """
 
@@ -105,7 +106,8 @@ def peek(route: Route, content_type: bytes | None, body: bytes, bounds: Bounds =
         asked.include_usage = options.get("include_usage") is True
     else:
         asked.include_usage = options is not None
-    asked.token_ids = "return_token_ids" in document
+    asked.says_ids = "return_token_ids" in document
+    asked.token_ids = document.get("return_token_ids") not in (None, False)
     asked.stateful = route.dialect is Dialect.RESPONSES and (
         document.get("store") is not False or document.get("previous_response_id") is not None
     )

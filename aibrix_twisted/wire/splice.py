@@ -33,9 +33,15 @@ def set_form_model(body: bytes, content_type: bytes | None, model: str) -> bytes
     return body[:start] + model.encode() + body[end:]
 
 
-def ask_for_ids(body: bytes) -> bytes:
-    """The same document with C{return_token_ids}, of which it does not speak: vLLM then says which tokens it made."""
-    return _with_member(body, b'"return_token_ids":true')
+def ask_for_ids(body: bytes, *, has: bool) -> bytes:
+    """The same document with C{return_token_ids}: vLLM then says which tokens it made.
+
+    @param has: it speaks of it.
+    """
+    if not has:
+        return _with_member(body, b'"return_token_ids":true')
+    start, end = _find(body, "return_token_ids")
+    return body[:start] + b"true" + body[end:]
 
 
 def force_include_usage(body: bytes, *, has_options: bool) -> bytes:

@@ -122,6 +122,16 @@ def vllm(*more: str, port: int = 0, model: Path = home.MODEL, tls: ssl.SSLContex
     )  # fmt: skip
 
 
+def kill_engine_core(vllm: Running) -> None:
+    """Of vLLM, end the process that computes at once; its server lives on, and says that it is gone."""
+    for task in Path(f"/proc/{vllm.process.pid}/task").iterdir():
+        for child in (task / "children").read_text().split():
+            if "EngineCor" in Path(f"/proc/{child}/comm").read_text():  # names are cut at fifteen characters
+                os.kill(int(child), signal.SIGKILL)
+                return
+    raise AssertionError("vLLM has no engine process")
+
+
 def llama_server(*more: str, port: int = 0, model: Path = home.GGUF) -> Running:
     """llama.cpp's server."""
     port = port or free_port()

@@ -7,7 +7,6 @@ import signal
 import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import openai
@@ -109,17 +108,8 @@ def test_vllms_engine_process_killed() -> None:
         with pytest.raises(openai.APIError):
             for number, _ in enumerate(chunks):
                 if number == 5:
-                    _kill_engine_core(vllm.process.pid)
+                    processes.kill_engine_core(vllm)
         until(lambda: b'"error":"engine_reported"' in stand.gateway.log.read_bytes())
     finally:
         stand.close()
         vllm.stop()
-
-
-def _kill_engine_core(pid: int) -> None:
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            if "EngineCor" in Path(f"/proc/{child}/comm").read_text():  # names are cut at fifteen characters
-                os.kill(int(child), signal.SIGKILL)
-                return
-    raise AssertionError("vLLM has no engine process")

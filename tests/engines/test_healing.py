@@ -6,14 +6,15 @@ import json
 import os
 import re
 import signal
-import subprocess
 import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from itertools import pairwise
-from typing import Any
+from datetime import datetime
+from pathlib import Path
+from statistics import median
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -32,23 +33,30 @@ ASKED: dict[str, Any] = {
     "stream_options": {"include_usage": True},
 }
 
+#: However slow the machine is, an engine is not taken for dead because it is.
+PATIENT = "[health]\nprobe_timeout = 60.0\n"
+
+#: What each event of a stream says in the same way.
 SAME = ("id", "model", "object", "created")
 
 
-def stream(url: str, asked: dict[str, Any], at: dict[int, Callable[[str], object]] | None = None) -> list[Any]:
+def stream(
+    url: str, asked: dict[str, Any], at: dict[int, Callable[[str], object]] | None = None, id: str = "some"
+) -> list[Any]:
     """What a client reads, event by event; C{[DONE]} is C{None}.
 
     @param at: what to do once so many events have come; it is told who serves.
+    @param id: of the request.
     """
     path = "/v1/chat/completions" if "messages" in asked else "/v1/completions"
     body = json.dumps({**ASKED, **asked}).encode()
-    request = urllib.request.Request(url + path, body, {"content-type": "application/json"})
+    request = urllib.request.Request(url + path, body, {"content-type": "application/json", "x-request-id": id})
     events: list[Any] = []
     with urllib.request.urlopen(request, timeout=120) as response:
         for line in response:
             if line.startswith(b"data: "):
                 data = line[6:].strip()
-                events.append(None if data == b"[DONE]" else json.loads(data) | {"at": time.monotonic()})
+                events.append(None if data == b"[DONE]" else json.loads(data))
                 if at and len(events) in at:
                     at[len(events)](response.headers["x-aibrix-replica"])
     return events
@@ -90,7 +98,7 @@ class Cut:
     def __init__(self, first: processes.Running, second: processes.Running, mode: str, more: str = "") -> None:
         self.shears = processes.Shears()
         self.cutters = [processes.Cutter(engine.port, self.shears) for engine in (first, second)]
-        config = f'[heal]\nmode = "{mode}"\n[breaker]\nenabled = false\n{more}'
+        config = f'[heal]\nmode = "{mode}"\n[breaker]\nenabled = false\n{PATIENT}{more}'
         self.gateway = processes.gateway(*(cutter.url for cutter in self.cutters), config=config)
 
     def stream(self, asked: dict[str, Any], after: int) -> list[Any]:
@@ -211,47 +219,132 @@ def stop_still(gateway: processes.Running, name: str, engine: processes.Running)
     return seen[-1]
 
 
+class Mortal:
+    """Two vLLMs, one of which is killed while it streams; and gateways before them."""
+
+    def __init__(self, *more: str, model: Path = home.MODEL) -> None:
+        self._more, self._model = more, model
+        with ThreadPoolExecutor(2) as pool:
+            self.engines = list(pool.map(lambda _: processes.vllm(*more, model=model), range(2)))
+        self._gateways: list[processes.Running] = []
+
+    def gateway(self, mode: str) -> processes.Running:
+        """It knows them as C{v0} and C{v1}."""
+        tables = [f'[[replica]]\nname = "v{number}"\nurl = "{one.url}"\n' for number, one in enumerate(self.engines)]
+        self._gateways.append(processes.gateway(config=f'[heal]\nmode = "{mode}"\n{PATIENT}' + "".join(tables)))
+        return self._gateways[-1]
+
+    def restart(self, number: int) -> None:
+        """It comes back where it was, and every gateway knows."""
+        self.engines[number].stop()
+        self.engines[number] = processes.vllm(*self._more, port=self.engines[number].port, model=self._model)
+        for gateway in self._gateways:
+            until(lambda: {said["state"] for said in processes.facts(gateway).values()} == {"up"})  # noqa: B023
+
+    def close(self) -> None:
+        """End them all."""
+        codes = [gateway.stop() for gateway in self._gateways]
+        for engine in self.engines:
+            engine.stop()
+        assert not any(codes)
+
+
+def logged(gateway: processes.Running, id: str) -> dict[str, Any]:
+    """What the access log says of an exchange, once it is over."""
+    mark = b'"id":"%b"' % id.encode()
+    found: list[bytes] = []
+    until(lambda: found.extend(line for line in gateway.log.read_bytes().splitlines() if mark in line) or found)
+    return dict(json.loads(found[0]))
+
+
+class Kill(NamedTuple):
+    """Of the engine that serves, by SIGKILL.
+
+    @ivar mode: in which way the stream is to go on.
+    @ivar asked: what it is of.
+    @ivar after: so many events.
+    @ivar whole: all of vLLM dies; else the process that computes, and its server says so.
+    """
+
+    mode: str
+    asked: dict[str, Any]
+    after: int
+    whole: bool
+
+
+KILLS = (
+    Kill("exact", CHAT, 1, whole=False),
+    Kill("exact", COMPLETION, 30, whole=True),
+    Kill("exact", {**CHAT, "return_token_ids": True}, 1000, whole=True),
+    Kill("exact", {**COMPLETION, "return_token_ids": True}, 300, whole=False),
+    Kill("text", CHAT, 300, whole=True),
+    Kill("text", COMPLETION, 30, whole=False),
+)
+
+#: So that a stream is not over before its engine is killed.
+LONG = {"max_tokens": 3900}
+
+
+def killed(mortal: Mortal, gateway: processes.Running, kill: Kill, id: str) -> tuple[list[Any], float]:
+    """A stream whose engine is killed, and is there again when it is over.
+
+    @return: its events, and when that was.
+    """
+    dead: list[tuple[int, float]] = []
+
+    def strike(serving: str) -> None:
+        engine = mortal.engines[int(serving[1:])]
+        (processes.kill(engine.process) if kill.whole else processes.kill_engine_core(engine))
+        dead.append((int(serving[1:]), time.time()))
+
+    events = stream(gateway.url, {**kill.asked, **LONG}, {kill.after: strike}, id)
+    mortal.restart(dead[0][0])
+    return events, dead[0][1]
+
+
 def test_vllm_killed() -> None:
-    """By SIGKILL: its engine only, all of it, all of it at its successor's hands, and one of two under 200 streams."""
-    with ThreadPoolExecutor(2) as pool:
-        more = ("--max-num-seqs", "128")
-        engines = list(pool.map(lambda _: processes.vllm(*more), range(2)))
-    gateway = processes.gateway(*(f"v{number}={engine.url}" for number, engine in enumerate(engines)))
-    long = {**CHAT, "max_tokens": 1500}  # so that it is not over before it is killed
-    many = {**CHAT, "max_tokens": 800}  # so that the first is not over before the last has begun
-    whole = told(stream(engines[0].url, long))
-    begun = time.monotonic()
-    first = stream(engines[1].url, {**COMPLETION, "prompt": "word " * 60, "max_tokens": 2})[0]
-    ttft_s = first["at"] - begun
+    """Early and late, and a successor then goes on with what the other had begun: all is as in an undisturbed run.
 
-    def restart(number: int) -> None:
-        engines[number].stop()
-        engines[number] = processes.vllm(*more, port=engines[number].port)
-        until(lambda: {said["state"] for said in processes.facts(gateway).values()} == {"up"})
-
+    It is asked for elsewhere at once.  How soon it is known does not depend on us: the kernel closes the connections
+    of a process once it has taken that apart, and vLLM looks after its process; that is judged by the middle one.
+    """
+    mortal = Mortal("--max-model-len", "4096", model=home.LETTERS)
     try:
-        dead: list[int] = []
+        gateways = {mode: mortal.gateway(mode) for mode in ("exact", "text")}
+        silent = []
+        for number, kill in enumerate(KILLS):
+            gateway = gateways[kill.mode]
+            whole = told(stream(mortal.engines[0].url, {**kill.asked, **LONG}))
+            for again in range(3):  # where an engine is far ahead of its server, it may have said all by then
+                id = f"killed-{number}-{again}"
+                events, at = killed(mortal, gateway, kill, id)
+                assert told(events) == whole, kill
+                line = logged(gateway, id)
+                if line["tries"]:
+                    break
+            assert line["heal"] == "healed", line
+            broke, healed = line["tries"]
+            known = datetime.fromisoformat(line["time"]).timestamp() - line["duration_s"] + broke["ended_s"]
+            asked_s, engine_s = healed["sent_s"] - broke["ended_s"], healed["first_s"] - healed["sent_s"]
+            silent.append(known - at)
+            print(f"{kill.mode}, {kill.after} events, {'all of it' if kill.whole else 'its engine'}: known after "
+                  f"{silent[-1]:.3f} s, asked for elsewhere in {asked_s:.4f} s, and had in {engine_s:.3f} s")  # fmt: skip
+            assert asked_s < 1
+        assert median(silent) < 1
+        for mode, gateway in gateways.items():
+            assert heals(gateway) == {"healed": sum(kill.mode == mode for kill in KILLS)}
+    finally:
+        mortal.close()
 
-        def kill_engine(serving: str) -> None:
-            dead.append(int(serving[1:]))
-            subprocess.run(["pkill", "-9", "-g", str(engines[dead[-1]].process.pid), "-f", "EngineCore"], check=True)
 
-        def kill_all(serving: str) -> None:
-            dead.append(int(serving[1:]))
-            os.killpg(engines[dead[-1]].process.pid, signal.SIGKILL)
-
-        for kill, after in ((kill_engine, 12), (kill_all, 30)):
-            events = stream(gateway.url, long, {after: kill})
-            assert told(events) == whole, (kill.__name__, told(events)[0][:50])
-            gaps = [two["at"] - one["at"] for one, two in pairwise(events[:-1])]
-            print(f"{kill.__name__}: resumed within {max(gaps):.2f} s; time to first token {ttft_s:.2f} s")
-            assert max(gaps) < 1 + 3 * ttft_s + 1
-            restart(dead[-1])
-        assert heals(gateway) == {"healed": 2}
-
-        prompts = [{**many, "messages": [{"role": "user", "content": f"of {topic}"}]} for topic in range(8)]
-        wholes = [told(stream(engines[0].url, prompt))[0] for prompt in prompts]
-        before = heals(gateway)["healed"]
+def test_one_of_two_killed_under_200_streams() -> None:
+    """All are whole, and those that were under way there are healed."""
+    mortal = Mortal("--max-num-seqs", "128")
+    asked = {**CHAT, "max_tokens": 800}  # so that the first is not over before the last has begun
+    try:
+        gateway = mortal.gateway("auto")
+        prompts = [{**asked, "messages": [{"role": "user", "content": f"of {topic}"}]} for topic in range(8)]
+        wholes = [told(stream(mortal.engines[0].url, prompt))[0] for prompt in prompts]
         under_way = threading.Semaphore(0)
         with ThreadPoolExecutor(200) as pool:
             streams = [
@@ -260,15 +353,13 @@ def test_vllm_killed() -> None:
             ]
             for _ in range(200):
                 assert under_way.acquire(timeout=120)
-            cut = stop_still(gateway, "v0", engines[0])
+            cut = stop_still(gateway, "v0", mortal.engines[0])
             killed_at = time.monotonic()
-            processes.kill(engines[0].process)
+            processes.kill(mortal.engines[0].process)
             seen = [told(each.result()) for each in streams]
         print(f"200 streams: all whole {time.monotonic() - killed_at:.1f} s after one of two died; {heals(gateway)}")
         assert [each[0] for each in seen] == [wholes[number % 8] for number in range(200)]
         assert cut > 0
-        assert heals(gateway) == {"healed": before + cut}
+        assert heals(gateway) == {"healed": cut}
     finally:
-        assert gateway.stop() == 0
-        for engine in engines:
-            engine.stop()
+        mortal.close()

@@ -74,6 +74,13 @@ class PeekTests(SynchronousTestCase):
         self.assertTrue(ask("/v1/chat/completions", {"model": "m", "stream_options": 5}).include_usage)
         self.assertFalse(ask("/v1/chat/completions", {"model": "m", "stream_options": None}).include_usage)
 
+    def test_tokens(self) -> None:
+        """Spoken of, and wanted."""
+        for more, says, wants in (({}, False, False), (False, True, False), (None, True, False), (True, True, True)):
+            document = {"model": "m"} if more == {} else {"model": "m", "return_token_ids": more}
+            asked = ask("/v1/chat/completions", document)
+            self.assertEqual((asked.says_ids, asked.token_ids), (says, wants), more)
+
     def test_bad_bodies(self) -> None:
         """Each says which member, what was found, what was expected."""
         deep = b'{"model":"m","x":' + b"[" * 70 + b"]" * 70 + b"}"

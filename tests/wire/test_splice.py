@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
-from aibrix_twisted.wire.splice import force_include_usage, set_form_model, set_model
+from aibrix_twisted.wire.splice import ask_for_ids, force_include_usage, set_form_model, set_model
 from tests.wire.test_openai import form
 
 VALUES = st.recursive(
@@ -77,6 +77,13 @@ class ForceUsageTests(SynchronousTestCase):
             expected = {**(options or {}), "include_usage": True}
             self.assertEqual(orjson.loads(edited), {**document, "stream_options": expected})
             self.assertLessEqual(len(edited), len(body) + len(b',"stream_options":{"include_usage":true}'))
+
+    def test_asked_for_tokens(self) -> None:
+        """Whether it speaks of them or not."""
+        self.assertEqual(ask_for_ids(b'{"a": 1 }', has=False), b'{"a": 1,"return_token_ids":true }')
+        self.assertEqual(
+            ask_for_ids(b'{"return_token_ids" : false, "a": null}', has=True), b'{"return_token_ids" : true, "a": null}'
+        )
 
     def test_every_other_byte_stays(self) -> None:
         """Shown whole."""

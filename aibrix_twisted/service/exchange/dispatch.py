@@ -73,7 +73,7 @@ def edited_body(
         body = force_include_usage(body, has_options=asked.stream_options)
         edits += ("stream_options",)
     if kept is not None and kept.withholds_ids:
-        body = ask_for_ids(body)
+        body = ask_for_ids(body, has=asked.says_ids)
         edits += ("return_token_ids",)
     return body, edits, withhold
 

@@ -105,6 +105,21 @@ class GoesOnTests(SynchronousTestCase):
             self.assertEqual(len(ids), 9)
             self.assertNotIn("return_token_ids", healed.exchange.edited)
 
+    def test_tokens_that_the_client_says_it_does_not_want(self) -> None:
+        """They are asked for all the same, and withheld: it goes on by them."""
+        for said in (False, None):
+            healed = Healed({**CHAT, "return_token_ids": said, "max_tokens": 9})
+            first = healed.next()
+            self.assertIs(first.asked["return_token_ids"], True)
+            first.say(*first.events[:4], head=True)
+            first.wire.lose()
+            second = healed.next()
+            self.assertEqual(second.path, b"/v1/completions")
+            second.say(*second.events, head=True, end=True)
+            self.assertEqual(healed.check(self), "complete")
+            self.assertNotIn(b'token_ids":[', healed.body)
+            self.assertIn("return_token_ids", healed.exchange.edited)
+
     def test_engines_of_other_kinds(self) -> None:
         """Completions go on by text anywhere; one that never ends with C{[DONE]} is believed without."""
         for kinds in (("vllm", "llamacpp"), ("llamacpp", "vllm"), ("llamacpp", "llamacpp"), ("sglang", "sglang")):
