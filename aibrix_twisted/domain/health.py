@@ -54,8 +54,8 @@ class Health:
     @ivar heard_at: when something of an answer last came from it.
     @ivar rises: how often it has come up; what failed there before the last time may be tried there again.
     @ivar changed_at: since when C{state} is what it is.
-    @ivar suspect: a connection to it broke, or it said that it failed, and neither an attempt nor a probe has said
-        since that it is well.
+    @ivar suspect: a connection to it broke, or it said that it failed, and neither an attempt that was made since nor
+        a probe has said that it is well.
     @ivar not_before: the engine itself asked to be left alone until then.
     """
 
@@ -69,6 +69,7 @@ class Health:
         "_recovered_at",
         "_settings",
         "_shown",
+        "_suspected_at",
         "_why_down",
         "_why_hangs",
         "_why_open",
@@ -93,6 +94,7 @@ class Health:
         self._by_hand = False
         self._hangs = False
         self._recovered_at: float | None = None
+        self._suspected_at = float("-inf")
         self.down = False
         self.suspect = False
         self.heard_at = float("-inf")
@@ -255,9 +257,13 @@ class Health:
                 self._why_open = why
             self._fall(why, now)
 
-    def succeeded(self, now: float) -> None:
-        """An attempt came back well."""
-        self.suspect = False
+    def succeeded(self, now: float, sent: float | None = None) -> None:
+        """An attempt came back well.
+
+        @param sent: when it was made: what an engine had before it failed it may finish, and be gone then.
+        """
+        if self.suspect and (now if sent is None else sent) > self._suspected_at:
+            self.suspect = False
         if self.plain:  # what nearly every call finds
             self.breaker.succeeded()
             return
@@ -274,7 +280,8 @@ class Health:
 
         @param broke: its connection broke, or it said that it failed: perhaps it is about to be gone.
         """
-        self.suspect = self.suspect or (broke and self.probed and not self.down)
+        if broke and self.probed and not self.down:
+            self.suspect, self._suspected_at = True, now
         if self.breaker.failed(now, rng):
             self._why_open = why
             self._changed(now)

@@ -299,7 +299,9 @@ class BreakerTests(SynchronousTestCase):
             elif clear == "refused":
                 probe(health, ProbeResult.REFUSED, 1.0)
             elif clear == "succeeded":
-                health.succeeded(1.0)
+                health.succeeded(1.0, 0.0)
+                self.assertTrue(health.suspect, "it was asked before")
+                health.succeeded(1.0, 0.5)
             elif clear == "fell":
                 probe(health, ProbeResult.TIMED_OUT, 1.0)
                 self.assertTrue(health.suspect)

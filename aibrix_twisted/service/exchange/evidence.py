@@ -34,7 +34,7 @@ def weigh(attempt: Attempt, ending: Ending, now: float, rng: Random) -> None:
                 why = f"it answered with status {attempt.status}"
                 health.failed(why, now, rng, broke=attempt.status == FAILED)
             else:
-                health.succeeded(now)
+                health.succeeded(now, attempt.sent)
         case Outcome.ABANDONED:
             health.forgot()
         case Outcome.TIMED_OUT:

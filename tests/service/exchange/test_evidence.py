@@ -35,7 +35,7 @@ class Told:
     def __init__(self) -> None:
         self.told: list[str] = []
 
-    def succeeded(self, now: float) -> None:
+    def succeeded(self, now: float, sent: float | None) -> None:
         self.told.append("succeeded")
 
     def forgot(self) -> None:
@@ -79,6 +79,7 @@ class TableTests(SynchronousTestCase):
             answer=None,
             fault=fault,
             retry_after_s=retry_after_s,
+            sent=NOW,
         )
         weigh(attempt, Ending(_CAUSES[outcome], outcome, payload, 0), NOW, random.Random(1))
         return health.told
