@@ -18,6 +18,9 @@ from tests.simulation.sockets import Socket
 #: What an engine can do with a request, besides answering it.  Those of the first group are over before anything of an
 #: answer that is not streamed could have been delivered, and are no answer: they can be had from another engine.
 HIDEABLE: Final = ("refuse_fin", "refuse_rst", "head_fin", "429", "503", "500", "503 later")
+#: All that breaks a stream so that it may go on elsewhere.
+BREAKS: Final = ("cut_fin", "cut_rst", "hang_after", "error_event", "early_done", "no_done", "unfinished", "bad_chunk",
+                 "close_cut", "no_last_chunk")  # fmt: skip
 STREAM_ENDS: Final = ("cut_fin", "cut_rst", "hang_after", "error_event", "early_done", "no_done", "unfinished")
 FRAMING: Final = ("bad_chunk", "garbage", "extra", "twice", "close_delimited", "close_cut", "no_last_chunk", "interim")
 OTHER: Final = ("400", "hang", "head_hang", "bad_json", "slow", "both_lengths", "empty")
@@ -30,6 +33,7 @@ class Habits:
 
     @ivar prefill: bounds of the time before the first word.
     @ivar gap: bounds of the time between two.
+    @ivar fuse: tokens in an event of a stream.
     @ivar faults: with their weights; what is left of 1 is answered well.
     @ivar idle_s: after which an idle connection is closed.
     """
@@ -38,6 +42,7 @@ class Habits:
     models: tuple[str, ...] = ("m",)
     prefill: tuple[float, float] = (0.005, 0.05)
     gap: tuple[float, float] = (0.001, 0.02)
+    fuse: int = 1
     faults: dict[str, float] = field(default_factory=dict)
     idle_s: float = 5.0
     metrics: bool = False

@@ -242,7 +242,9 @@ class Line:
 
     def _stream(self, asked: Question, served: Served) -> Iterator[float]:
         fault, habits, rng = served.fault, self._engine.habits, self._engine.rng
-        pieces = _faulty(stream_of(asked, PROFILES[habits.profile], f"cmpl-{served.id}"), fault)
+        pieces = _faulty(
+            stream_of(asked, PROFILES[habits.profile], f"cmpl-{served.id}-{self._engine.name}", habits.fuse), fault
+        )
         chunked = fault not in ("close_delimited", "close_cut")
         head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\n"
         if fault == "both_lengths":

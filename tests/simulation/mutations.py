@@ -29,10 +29,13 @@ class Mutation(NamedTuple):
 
 _ASSEMBLY: Final = "domain/assembly.py"
 _ATTEMPT: Final = "service/exchange/attempt.py"
+_CONTINUATION: Final = "wire/continuation.py"
 _CLIENT: Final = "service/downstream/protocol.py"
 _EXCHANGES: Final = "service/exchange/exchanges.py"
+_HEALER: Final = "service/exchange/healer.py"
 _POOL: Final = "service/upstream/pool.py"
 _REPLY: Final = "service/downstream/reply.py"
+_RESPELL: Final = "wire/respell.py"
 _RETRY: Final = "policy/retry.py"
 _RUN: Final = "service/exchange/run.py"
 _SETTLE: Final = "service/exchange/settle.py"
@@ -97,6 +100,31 @@ MUTATIONS: Final = (
     Mutation("without_end", _RUN,
              "return self.exchange.attempts < self.settings.retry.attempts and exchanges.budget.take(exchanges.wheel.now)",
              "return exchanges.budget.take(exchanges.wheel.now)", "there are more attempts than were allowed", 144),
+    # -- streams that go on elsewhere -----------------------------------------------------------------------
+    Mutation("from_the_beginning", _CONTINUATION, 'asked["prompt"] = told.prompt_ids + ids',
+             'asked["prompt"] = told.prompt_ids', "a stream that broke begins anew in its middle", 11),
+    Mutation("too_long", _CONTINUATION, 'asked["max_tokens"] = limit - len(ids)', 'asked["max_tokens"] = limit',
+             "a stream that broke becomes longer than was asked for", 11),
+    Mutation("too_long_by_text", _CONTINUATION,
+             'asked["max_completion_tokens" if "max_completion_tokens" in asked else "max_tokens"] = limit - tokens',
+             'asked["max_completion_tokens" if "max_completion_tokens" in asked else "max_tokens"] = limit',
+             "the same, by text", 3),
+    Mutation("delivered_twice", _RESPELL, 'return self._with_text(self._without_ids(spelled), (text or "")[had:])',
+             'return self._with_text(self._without_ids(spelled), text or "")', "what comes again is delivered again", 297),
+    Mutation("another_answer", _RESPELL, "told.template = template = told.template or document",
+             "told.template = template = document", "a stream has two ids", 3),
+    Mutation("usage_of_the_rest", _RESPELL,
+             "self.usage = Usage(given, None if said.output is None else said.output + before, cached)",
+             "self.usage = said", "usage is that of the second half", 3),
+    Mutation("ids_not_withheld", "wire/kept.py", 'event = b"%bnull%b" % (event[: at - 1], event[end + 1 :])', "pass",
+             "a client gets tokens that it did not ask for", 0),
+    Mutation("failure_passed_on", _RUN, "may_break=None if attempt.kept is None else partial(self._may_break, attempt),",
+             "may_break=None,", "an engine's word that it failed is the client's, though another one could go on", 3),
+    Mutation("never_continued", _HEALER, "found = self._find()", "found = Lack.TRIED",
+             "streams that broke are given up", 3),
+    Mutation("ended_too_early", _HEALER,
+             "if closing is not None:", "if closing is not None or self._attempts:",
+             "a continuation that breaks, too, is taken for the end", 13),
     # -- connections out of step -----------------------------------------------------------------------------
     Mutation("idle_for_ever", _POOL, "while fresh < len(idle) and now - idle[fresh].idle_since > IDLE_LIMIT_S:",
              "while fresh < len(idle) and False:", "connections that nobody needs are kept for ever", 12),

@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 
 from tests.simulation.clients import Call, Client
+from tests.simulation.healed import faults_of, is_continuation, unasked, wrong_continuation
 from tests.simulation.responses import NotHttp
 from tests.simulation.scenario import GOOD
 from tests.simulation.served import Served
@@ -16,6 +17,9 @@ from tests.simulation.world import World
 
 #: What a stream that waits is sent.
 PING: Final = b": waiting for a replica\n\n"
+
+#: Why a stream may be cut that could have been continued: there is nothing to continue, and nobody knows what it took.
+NOT_KNOWN: Final = "the stream had ended but for its usage, which is not known"
 
 #: How exchanges end for a client that has the whole of what it was given, and for one that sees that something is missing.
 WHOLE: Final = frozenset({"complete", "malformed", "broken", "refused", "timed_out", "truncated"})
@@ -76,6 +80,7 @@ class _Judge:
             metrics.requests,
             ((_model(line), line["route"], line["status"], line["outcome"]) for line in lines),
         )
+        self.same("heals", metrics.heals, (line["heal"] for line in lines if line["heal"]))
         self.same("errors", metrics.errors, ((line["error"],) for line in lines if line["error"]))
         logged: Counter[Any] = Counter()
         for line in lines:
@@ -189,15 +194,23 @@ class _Judge:
         streamed = call.asked is not None and call.asked.stream and seen.status == 200
         if streamed and (call.ended != "whole" or seen.framing == "close"):
             body, own = _without_own_error(body)
-            if call.ended == "closed" and not own and line["outcome"] != "abandoned":
+            last = body.removesuffix(b"\n\n").rpartition(b"\n\n")[2]
+            told = own or last.startswith(b'data: {"error"')  # or the engine's own, with which it broke
+            if call.ended == "closed" and not told and line["outcome"] != "abandoned":
                 self.say(call, f"its stream just ends: ...{bytes(seen.body[-100:])!r}")
+        if call.asked is not None and _went_on(line):
+            self.wrong += [f"{call.id}: {wrong}" for wrong in faults_of(call.asked, body, whole=call.ended == "whole")]
+            self.usage(call, line)
+            return
         edited = "stream_options" in (seen.header("x-aibrix-edited") or "") or "stream_options" in line["edited"]
         hidden = edited and call.asked is not None and not call.asked.include_usage
         said = []
+        bare = "return_token_ids" in line["edited"]
         for each in served:
             theirs = each.engine == (name or "").removeprefix("extra-") and each.begun and each.status == seen.status
             if theirs and (each.finished or call.ended != "whole" or own or seen.framing == "close"):
-                said.append(b"".join(piece.data for piece in each.said if not (hidden and piece.kind == "usage")))
+                pieces = b"".join(piece.data for piece in each.said if not (hidden and piece.kind == "usage"))
+                said.append(unasked(pieces) if bare else pieces)
         if call.ended == "whole" and not own:
             if edited or call.asked is None or not call.asked.stream or call.asked.include_usage:
                 self.usage(call, line)
@@ -215,6 +228,8 @@ class _Judge:
             return  # it ended before it said
         took = line["input_tokens"], line["output_tokens"]
         said = (len(asked.prompt), asked.count * asked.choices)
+        if line["heal"] and took[1] is None:
+            return  # neither engine said so
         if asked.path != "/v1/embeddings" and took != said:
             self.say(call, f"took {said} tokens, and is logged with {took}")
 
@@ -228,6 +243,11 @@ class _Judge:
             self.say(call, f"was sent on with {served.headers}")
         if served.body == call.body:
             return
+        if is_continuation(asked, served):
+            wrong = wrong_continuation(asked, served)
+            if wrong:
+                self.say(call, f"was to go on at {served.engine}: {wrong}: {served.path} {served.body!r}")
+            return
         got = orjson.loads(served.body)
         if asked.document["model"] == "alias":
             asked_for = {**asked.document, "model": "m"}
@@ -235,6 +255,8 @@ class _Judge:
             asked_for = dict(asked.document)
         if got.get("stream_options") != asked.document.get("stream_options"):
             asked_for["stream_options"] = {"include_usage": True}
+        if got.get("return_token_ids") and asked.stream:
+            asked_for["return_token_ids"] = True
         if got != asked_for or served.path != call.path:
             self.say(call, f"was sent on as {served.path} {served.body!r}")
 
@@ -244,10 +266,17 @@ class _Judge:
             return
         if call.stateful and len(served) > 1:
             self.say(call, f"may be kept by engines, and was sent {len(served)} times")
+        healed = any(each["kind"] == "heal" for each in line["tries"] or ())
         bound = 2 * max(1, self.settings.retry.attempts) + self.settings.hedge.enabled
+        bound += healed * self.settings.heal.attempts
         if len(served) > bound:
             self.say(call, f"was sent {len(served)} times")
-        if call.first_at is None or self.settings.hedge.enabled or (call.seen and call.seen.body.startswith(PING)):
+        if (
+            healed
+            or call.first_at is None
+            or self.settings.hedge.enabled
+            or (call.seen and call.seen.body.startswith(PING))
+        ):
             return
         if any(act.what == "stall" for act in self.world.scenario.acts):
             return
@@ -295,6 +324,8 @@ class _Judge:
         restart = self.world.scenario.theme == "restart"
         if restart and (call.asked.stream and any(each.said for each in served)):
             return
+        if any(line["heal_reason"] == NOT_KNOWN for line in self.lines.get(call.id, ())):
+            return
         if call.ended != "whole" or call.seen is None or call.seen.status != 200:
             status = call.seen.status if call.seen is not None else 0
             self.say(
@@ -302,6 +333,12 @@ class _Judge:
             )
         elif any(_text(call, choice) is None for choice in range(call.asked.choices)):
             self.say(call, f"{self.world.scenario.theme}: not whole: {bytes(call.seen.body)!r}")
+
+
+def _went_on(line: Line) -> bool:
+    """It was healed, or some of it came from a second engine."""
+    tries = line["tries"] or ()
+    return line["heal"] == "healed" or any(each["kind"] == "heal" and each["first_s"] is not None for each in tries)
 
 
 def _model(line: Line) -> str:

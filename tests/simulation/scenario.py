@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 import orjson
 
@@ -26,21 +26,22 @@ from aibrix_twisted.domain.settings import (
 )
 from aibrix_twisted.policy import POLICIES
 from tests.simulation.clients import Call, Manner
-from tests.simulation.engines import FAULTS, FRAMING, HIDEABLE, OTHER, STREAM_ENDS, Habits
-from tests.simulation.language import WORDS
+from tests.simulation.engines import BREAKS, FAULTS, FRAMING, HIDEABLE, OTHER, STREAM_ENDS, Habits
+from tests.simulation.language import SCRIPT, WORDS
 from tests.simulation.network import Temper
 from tests.simulation.spelling import Question, stream_of
 
 Item = TypeVar("Item")
 
 #: Kinds of runs, and how often each comes.  C{calm} and C{hidden}: every client that stays gets all that it asked for,
-#: whatever happens behind the gateway; of C{clients}, some become C{slow}, and then it does, too.  C{restart}: it does, but for what was cut amid its answer.
+#: whatever happens behind the gateway; of C{clients}, some become C{slow}, and then it does, too.  C{heal}: engines break
+#: streams, but for one that can go on with all of them.  C{restart}: it does, but for what was cut amid its answer.
 THEMES: Final = {
-    "calm": 2, "hidden": 4, "restart": 3, "engines": 5, "clients": 4, "drain": 3, "reload": 3, "time": 2, "storm": 4,
+    "calm": 2, "hidden": 4, "heal": 4, "restart": 3, "engines": 5, "clients": 4, "drain": 3, "reload": 3, "time": 2, "storm": 4,
 }  # fmt: skip
 
 #: Themes in which no answer may fail.
-GOOD: Final = frozenset({"calm", "hidden", "slow"})
+GOOD: Final = frozenset({"calm", "hidden", "heal", "slow"})
 
 #: Of the runs about clients, so many are about those who read slowly.
 _SLOW: Final = 0.25
@@ -91,6 +92,7 @@ class _Maker:
         self.theme = rng.choices(list(THEMES), list(THEMES.values()))[0]
         self.long = self.theme in ("restart",)
         self.asked = 0
+        self.only_vllm = False
 
     def one(self, items: Sequence[Item]) -> Item:
         return self.rng.choice(items)
@@ -114,7 +116,7 @@ class _Maker:
         scenario.theme = "slow"
         scenario.temper = Temper(scenario.temper.latency, (0, 0), 1500, 500)
         for habits in scenario.habits.values():
-            habits.faults, habits.gap = {}, (0.0, 0.001)
+            habits.faults, habits.gap, habits.fuse = {}, (0.0, 0.001), 1
         settings = scenario.settings
         scenario.settings = dataclasses.replace(
             settings,
@@ -133,7 +135,7 @@ class _Maker:
         asked = Question(path, document)
         at = 2000 * (index + 1)
         if not version:
-            at = sum(len(piece.data) for piece in stream_of(asked, PROFILES["vllm"], f"cmpl-{id}"))
+            at = sum(len(piece.data) for piece in stream_of(asked, PROFILES["vllm"], f"cmpl-{id}-e0"))
         lines = f"host: gw\r\nx-request-id: {id}\r\ncontent-length: {len(body)}\r\n\r\n"
         wire = f"POST {path} HTTP/1.{version}\r\n{lines}".encode() + body
         return [Call(id, wire, path, asked, body)], Manner(starts_at=0.5, naps=(at, 3.0))
@@ -153,8 +155,8 @@ class _Maker:
     def habits(self) -> dict[str, Habits]:
         rng, theme = self.rng, self.theme
         count = 1 if theme == "restart" and self.chance(0.6) else self.one((1, 2, 2, 3))
-        if theme == "hidden":
-            count = self.one((2, 2, 3))
+        if theme in ("hidden", "heal"):
+            count = self.one((2, 2, 3) if theme == "hidden" else (2, 3, 3))
         made = {}
         for index in range(count):
             habits = Habits(
@@ -167,11 +169,18 @@ class _Maker:
             )
             if theme in ("engines", "storm"):
                 habits.faults = self.faults(FAULTS, rng.choice((0.2, 0.5, 0.9)))
+            elif theme == "heal" and index:
+                habits.faults = self.faults((*BREAKS, *HIDEABLE), rng.choice((0.5, 1.0)))
             elif theme == "hidden" and index:
                 habits.faults = self.faults(HIDEABLE, rng.choice((0.3, 1.0)))
             elif theme in ("clients", "drain", "reload", "time") and self.chance(0.3):
                 habits.faults = self.faults(self.one((HIDEABLE, STREAM_ENDS, FRAMING, OTHER)), 0.2)
+            if habits.profile == "vllm":
+                habits.fuse = self.one((1, 1, 2, 3))
+            elif theme == "heal" and not index:
+                habits.profile = "sglang"  # another one continues no chat
             made[f"e{index}"] = habits
+        self.only_vllm = all(habits.profile == "vllm" for habits in made.values())
         return made
 
     def faults(self, names: Sequence[str], share: float) -> dict[str, float]:
@@ -187,7 +196,7 @@ class _Maker:
         timeouts = Timeouts(
             connect=self.one((0.5, 2.0)),
             first_byte=30.0 if patient else self.one((2.0, 5.0)),
-            stall=20.0 if patient else self.one((1.5, 4.0)),
+            stall=1.5 if theme == "heal" else 20.0 if patient else self.one((1.5, 4.0)),
             total=90.0 if patient else self.one((6.0, 12.0, 0.0)),
             client_header=max(
                 self.one((2.0, 5.0)), 30.0 if patient else 0.0
@@ -217,8 +226,14 @@ class _Maker:
             ),
             hedge=HedgeSettings(enabled=self.chance(0.15), budget=1.0),
             limits=Limits(reactor_lag=0.0),  # the simulated clock leaps
-            heal=HealSettings(mode="off"),  # its engines do not say the same: there is nothing to go on with
+            heal=HealSettings(mode=self.heal_mode()),
         )
+
+    def heal_mode(self) -> Literal["exact", "text", "auto", "off"]:
+        """Where streams have to be healed, in a way that can be."""
+        if self.theme == "heal":
+            return self.one(("auto", "auto", "text", "exact" if self.only_vllm else "text"))
+        return self.one(("auto", "auto", "text", "exact", "off"))
 
     def replica(self, name: str, index: int, *, known: Habits, good: bool) -> ReplicaSettings:
         host = f"{name}.test" if self.chance(0.15) else f"10.0.0.{index + 1}"
@@ -278,7 +293,8 @@ class _Maker:
         if odd and self.chance(0.2):
             return self.odd_call(id)
         path = self.rng.choices(
-            ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"), (6, 3, 1, 1)
+            ("/v1/chat/completions", "/v1/completions", "/v1/embeddings", "/v1/responses"),
+            (6, 3, self.theme != "heal", self.theme != "heal"),
         )[0]
         document = self.document(path)
         body = orjson.dumps(document)
@@ -306,7 +322,12 @@ class _Maker:
 
     def document(self, path: str) -> dict[str, Any]:
         rng = self.rng
-        words = " ".join(rng.choices(WORDS, k=rng.choice((1, 4, 20))))
+        chosen = rng.choices(WORDS, k=rng.choice((1, 4, 20)))
+        if self.only_vllm and self.chance(0.5):
+            chosen[0] = SCRIPT
+        elif chosen[0] == SCRIPT:  # engines that do not say which tokens they made are believed an event to be one
+            chosen[0] = WORDS[0]
+        words = " ".join(chosen)
         document: dict[str, Any] = {"model": self.one(("m", "m", "m", "alias"))}
         if path == "/v1/chat/completions":
             document["messages"] = [{"role": "user", "content": words}]
@@ -316,12 +337,16 @@ class _Maker:
             document["max_tokens"] = rng.choices(
                 (1, 4, 12, 30, 400), (2, 6, 6, 3, 1 if self.theme != "restart" else 0)
             )[0]
-            if self.chance(0.6):
+            if self.theme == "heal" or self.chance(0.6):  # else what hangs amid an answer is not hidden
                 document["stream"] = True
                 if self.chance(0.4) and path != "/v1/responses":
                     document["stream_options"] = {"include_usage": True}
-            if self.chance(0.1) and path != "/v1/responses":
+            if self.chance(0.1) and path != "/v1/responses" and self.theme != "heal":
                 document["n"] = 2
+            if self.chance(0.5):
+                document["temperature"] = 0
+            if self.chance(0.1) and path != "/v1/responses":
+                document["return_token_ids"] = False
         if path == "/v1/responses" and (self.theme in GOOD or self.theme == "restart"):
             document["store"] = False
         return document

@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from aibrix_twisted.demo.profiles import Profile
-from tests.simulation.language import tokens, words_of
+from tests.simulation.language import ids_of, tokens
 
 DONE: Final = b"data: [DONE]\n\n"
 CREATED: Final = 1700000000
@@ -52,14 +52,23 @@ class Question:
     def count(self) -> int:
         return int(self.document.get("max_tokens") or self.document.get("max_output_tokens") or 8)
 
+    @property
+    def token_ids(self) -> bool:
+        return bool(self.document.get("return_token_ids"))
+
     @cached_property
-    def prompt(self) -> list[str]:
+    def prompt(self) -> list[int]:
+        """Its tokens."""
         document = self.document
-        return words_of(document.get("messages") or document.get("prompt") or document.get("input") or "")
+        return ids_of(document.get("messages") or document.get("prompt") or document.get("input") or "")
+
+    def said(self, choice: int = 0) -> list[tuple[str, int]]:
+        """All that an undisturbed engine says, token by token."""
+        return list(tokens(self.prompt, self.count, choice))
 
     def text(self, choice: int = 0) -> str:
         """All that an undisturbed engine says."""
-        return "".join(tokens(self.prompt, self.count, choice))
+        return "".join(text for text, _ in self.said(choice))
 
     @property
     def usage(self) -> dict[str, Any]:
@@ -68,8 +77,11 @@ class Question:
         return {"prompt_tokens": len(self.prompt), "completion_tokens": made, "total_tokens": len(self.prompt) + made}
 
 
-def stream_of(asked: Question, profile: Profile, id: str) -> list[Piece]:
-    """The events of a whole stream."""
+def stream_of(asked: Question, profile: Profile, id: str, fuse: int = 1) -> list[Piece]:
+    """The events of a whole stream.
+
+    @param fuse: tokens in an event.
+    """
     if asked.path == "/v1/responses":
         return _response_events(asked, id)
     kind = "chat.completion.chunk" if asked.chat else "text_completion"
@@ -81,24 +93,39 @@ def stream_of(asked: Question, profile: Profile, id: str) -> list[Piece]:
         pieces.append(Piece(kind, b"data: %b\n\n" % orjson.dumps({**frame, "choices": choices, **more})))
 
     every = range(asked.choices)
+    prompt_ids = asked.prompt if asked.token_ids else None
     if asked.chat:
+        told = {"prompt_token_ids": prompt_ids} if profile.says_ids else {}
         for index in every:
-            add(
-                "first", [{"index": index, "delta": orjson.loads(profile.first_delta), "logprobs": None, **open_finish}]
-            )
-    for step in zip(*(tokens(asked.prompt, asked.count, index) for index in every), strict=True):
+            delta = orjson.loads(profile.first_delta)
+            add("first", [{"index": index, "delta": delta, "logprobs": None, **open_finish}], **told)
+    said = [asked.said(index) for index in every]
+    for at in range(0, asked.count, fuse):
         for index in every:
-            said = {"delta": {"content": step[index]}} if asked.chat else {"text": step[index]}
-            add("text", [{"index": index, **said, "logprobs": None, **open_finish}])
+            part = said[index][at : at + fuse]
+            text = "".join(text for text, _ in part)
+            if not text and not profile.says_ids:
+                continue  # half a word
+            which = _ids(asked, profile, [id for _, id in part])
+            if profile.says_ids and not asked.chat:
+                which["prompt_token_ids"] = None if at else prompt_ids
+            delta = {"delta": {"content": text}} if asked.chat else {"text": text}
+            add("text", [{"index": index, **delta, "logprobs": None, **open_finish, **which}])
     for index in every:
         last: dict[str, Any] = {"delta": {}} if asked.chat else {"text": ""}
         more = {"usage": asked.usage} if profile.usage_in_finish else {}
-        add("finish", [{"index": index, **last, "logprobs": None, "finish_reason": "length"}], **more)
+        which = _ids(asked, profile, [])
+        add("finish", [{"index": index, **last, "logprobs": None, "finish_reason": "length", **which}], **more)
     if asked.include_usage and profile.usage_event:
         add("usage", [], usage=asked.usage)
     if profile.done:
         pieces.append(Piece("done", DONE))
     return pieces
+
+
+def _ids(asked: Question, profile: Profile, ids: list[int]) -> dict[str, Any]:
+    """vLLM's word on the tokens that an event stands for."""
+    return {"token_ids": ids if asked.token_ids else None} if profile.says_ids else {}
 
 
 def _response_events(asked: Question, id: str) -> list[Piece]:
@@ -110,7 +137,7 @@ def _response_events(asked: Question, id: str) -> list[Piece]:
 
     response = {"id": id, "object": "response", "created_at": CREATED, "model": asked.document.get("model")}
     add("first", "response.created", response={**response, "status": "in_progress"})
-    for word in tokens(asked.prompt, asked.count):
+    for word, _ in asked.said():
         add("text", "response.output_text.delta", item_id="msg_0", output_index=0, content_index=0, delta=word)
     usage = {"input_tokens": len(asked.prompt), "output_tokens": asked.count}
     output = [{"type": "message", "content": [{"type": "output_text", "text": asked.text()}]}]
@@ -122,7 +149,7 @@ def whole_of(asked: Question, id: str) -> bytes:
     """The answer in one piece."""
     model = asked.document.get("model")
     if asked.path == "/v1/embeddings":
-        vector = [len(word) / 8 for word in tokens(asked.prompt, 8)]
+        vector = [len(word) / 8 for word, _ in tokens(asked.prompt, 8)]
         return orjson.dumps({"object": "list", "model": model, "data": [{"index": 0, "embedding": vector}]})
     if asked.path == "/v1/responses":
         output = [{"type": "message", "content": [{"type": "output_text", "text": asked.text()}]}]

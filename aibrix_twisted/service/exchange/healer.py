@@ -62,19 +62,19 @@ class Healer:
         routing: Routing,
         healing: Healing,
         broken: tuple[Attempt, Ending, Progress],
-        rises: int,
+        tried: dict[Replica, int],
     ) -> None:
         """
         @param broken: the attempt that broke first, and how: what the client is told should nothing come of the
             healing.
-        @param rises: how often its replica had come up when it was chosen.
+        @param tried: its replica, and how often that had come up when it was chosen.
         """
         self._run = run
         self._exchanges = exchanges
         self._routing = routing
         self._healing = healing
         self._broken = broken
-        self._tried = {broken[0].replica: rises}
+        self._tried = tried
         self._attempts = 0
         self._paid = False  # an attempt is counted that was not made
         self._events = broken[0].answer.events if broken[0].answer is not None else 0

@@ -538,7 +538,7 @@ class Run:
             if self._waiter is not None:
                 self._check_waiting(now, self._waiter)
         elif why := attempt.overdue(now, timeouts, paused=self._paused, resumed=self._resumed):
-            if self._delivered and (attempt.plan is not None or self._could_heal(attempt)):
+            if self._may_go_on(attempt):
                 attempt.give_up(why)
             else:
                 attempt.fault = why
@@ -580,6 +580,12 @@ class Run:
         found = self._candidates(self._tried)
         return not (self._asked.stateful or self._gone or self._delivered or isinstance(found, Lack))
 
+    def _may_go_on(self, attempt: Attempt) -> bool:
+        """A stream that has stalled can be had, or continued, elsewhere."""
+        if self._delivered:
+            return attempt.plan is not None or self._could_heal(attempt)
+        return self._asked.stream and attempt.heard is not None and self._may_move()
+
     def _may_leave(self, attempt: Attempt, now: float) -> bool:
         """Its replica is silent, and so is it; another one could go on with it."""
         if attempt.heard is None:
@@ -588,7 +594,7 @@ class Run:
             return False
         if not self._delivered or attempt.plan is not None:
             return self._may_move()
-        found = self._candidates(self._tried)
+        found = self._candidates(self._broken_at(attempt))
         if isinstance(found, Lack) or all(replica.health.silent for replica in found):
             return False
         if self._could_heal(attempt):
@@ -648,8 +654,12 @@ class Run:
         """Whether the stream under way, should it break now, could go on from elsewhere."""
         if self._gone or attempt.kept is None:
             return False
-        candidates = self._candidates(self._tried)
+        candidates = self._candidates(self._broken_at(attempt))
         return could_heal(self._healing_of(attempt, attempt.kept), self.exchange, self._exchanges, candidates)
+
+    def _broken_at(self, attempt: Attempt) -> dict[Replica, int]:
+        """Who is not asked to go on with it.  Who failed with the request before, or lost the race, may be."""
+        return {attempt.replica: self._tried.get(attempt.replica, attempt.health.rises)}
 
     def _healing_of(self, attempt: Attempt, kept: Kept) -> Healing:
         return Healing(self._asked, self._body, kept, self._heal_mode, attempt.replica.engine)
@@ -664,8 +674,9 @@ class Run:
     def _begin_to_heal(self, attempt: Attempt, ending: Ending, progress: Progress) -> None:
         if attempt.kept is not None and self._routing is not None:
             healing = self._healing_of(attempt, attempt.kept)
-            rises = self._tried.get(attempt.replica, attempt.health.rises)
-            self._healer = Healer(self, self._exchanges, self._routing, healing, (attempt, ending, progress), rises)
+            broken = (attempt, ending, progress)
+            tried = self._broken_at(attempt)
+            self._healer = Healer(self, self._exchanges, self._routing, healing, broken, tried)
             self._waiter = None  # what was waited before the answer is no part of this
             self._healer.go_on()
 

@@ -120,6 +120,18 @@ class GoesOnTests(SynchronousTestCase):
             self.assertNotIn(b'token_ids":[', healed.body)
             self.assertIn("return_token_ids", healed.exchange.edited)
 
+    def test_who_failed_with_the_request_before(self) -> None:
+        """May go on with the stream that another one broke, and did not say so in vain."""
+        healed = Healed(CHAT)
+        healed.next().connection.dataReceived(answer(status=b"500 Failed"))
+        healed.bench.advance(1)
+        second = healed.next()
+        second.say(*second.events[:4], ERROR, DONE, head=True)
+        third = healed.next()
+        third.say(*third.events, head=True, end=True)
+        self.assertEqual(healed.check(self), "complete")
+        self.assertEqual([each.replica for each in healed.exchange.tries], ["gpu0", "gpu1", "gpu0"])
+
     def test_engines_of_other_kinds(self) -> None:
         """Completions go on by text anywhere; one that never ends with C{[DONE]} is believed without."""
         for kinds in (("vllm", "llamacpp"), ("llamacpp", "vllm"), ("llamacpp", "llamacpp"), ("sglang", "sglang")):

@@ -112,3 +112,15 @@ class SilentStreamTests(SynchronousTestCase):
         self.assertFalse(first.wire.aborted)
         healed.bench.advance(10)
         self.assertTrue(first.wire.aborted)
+
+    def test_it_stalls_before_anything_whole_came(self) -> None:
+        """The client has nothing of it: it is asked for anew, elsewhere."""
+        healed = Healed(CHAT)
+        first = healed.next()
+        first.say(b'data: {"choices":[{"index":0,"del', head=True)
+        healed.bench.advance(130.0)
+        self.assertTrue(first.wire.aborted)
+        second = healed.next()
+        second.say(*second.events, head=True, end=True)
+        self.assertEqual(healed.check(self), "complete")
+        self.assertEqual((healed.exchange.heal, healed.exchange.attempts), (None, 2))
