@@ -10,6 +10,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.settings import QueueSettings, Settings, Timeouts
 from aibrix_twisted.domain.waiting_room import Priority, Ticket
+from aibrix_twisted.service.audit.auditor import Auditor
 from aibrix_twisted.service.audit.checks import LATE_S, findings
 from aibrix_twisted.service.telemetry.metrics import REPAIRED
 from tests.fakes import STREAM_HEAD, Bench, answer, post, replica
@@ -22,12 +23,11 @@ class Audited(Bench):
         """Of what disagrees now."""
         return Counter(finding.kind for finding in findings(self.exchanges))
 
-    def repair(self) -> list[str]:
-        """Put everything right once; what was said of it."""
-        found = list(findings(self.exchanges))
-        for finding in found:
-            finding.repair()
-        return [finding.what for finding in found]
+    def repair(self) -> dict[str, int]:
+        """Put everything right at one audit; how many repairs were counted, by kind."""
+        before = dict(self.metrics.repairs)
+        Auditor(self.exchanges, self.reactor, self.reactor.seconds).look()
+        return {kind: count - before[kind] for kind, count in self.metrics.repairs.items() if count > before[kind]}
 
 
 class HealthyTests(SynchronousTestCase):
@@ -101,11 +101,12 @@ class RepairTests(SynchronousTestCase):
     """One kind after the other."""
 
     def repaired(self, bench: Audited, kind: str, fine: Callable[[], bool]) -> None:
-        """It is found, and only it; once repaired, it is fine, and nothing is found."""
+        """It is found, and only it; one audit repairs and counts it, and the next finds nothing."""
         self.assertIn(kind, REPAIRED)
-        self.assertEqual(set(bench.kinds()), {kind})
-        bench.repair()
-        self.assertEqual(bench.kinds(), Counter())
+        found = bench.kinds()
+        self.assertEqual(set(found), {kind})
+        self.assertEqual(bench.repair(), dict(found))
+        self.assertEqual(bench.repair(), {})
         self.assertTrue(fine())
 
     def asked(self, **settings: object) -> Audited:
@@ -166,8 +167,8 @@ class RepairTests(SynchronousTestCase):
         client.dataReceived(post())
         bench.upstream()[0].dataReceived(answer())
         client._reply = object()  # type: ignore[assignment]
-        self.assertEqual(set(bench.kinds()), {"stuck"})
-        bench.repair()
+        self.assertEqual(bench.kinds(), Counter(stuck=1))
+        self.assertEqual(bench.repair(), {"stuck": 1})
         self.assertTrue(wire.aborted)
 
     def test_deadlines_that_nobody_minds(self) -> None:
