@@ -103,6 +103,10 @@ class _Maker:
     def scenario(self) -> Scenario:
         habits = self.habits()
         settings = self.settings(habits)
+        for one in settings.replica:
+            if one.engine is None:  # while the gateway does not know which it is, it takes an event for a token
+                habits[one.name].fuse = 1
+                self.only_vllm = False
         scenario = Scenario(self.seed, self.theme, self.temper(), settings, habits, self.clients(settings))
         scenario.slow_disk = self.one((0.0, 0.0, 0.0, 1.5))
         getattr(self, f"acts_{self.theme}", lambda scenario: None)(scenario)
@@ -240,7 +244,7 @@ class _Maker:
         return ReplicaSettings(
             url=f"http://{host}:8000",
             name=name,
-            engine=known.profile if self.chance(0.3) else None,  # type: ignore[arg-type]
+            engine=known.profile if self.chance(0.3) or self.theme == "heal" else None,  # type: ignore[arg-type]
             models=known.models if (good and not index) or self.chance(0.3) else (),
             max_in_flight=0 if good and index == 0 else self.one((0, 0, 1, 3)),
             on_client_gone=self.one(("cancel", "cancel", "drain")),
