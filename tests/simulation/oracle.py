@@ -188,9 +188,7 @@ class _Judge:
             name = line["replica"]  # begun before anybody knew
         elif name is None:
             return
-        body, own = bytes(seen.body), b""
-        while body.startswith(PING):
-            body = body[len(PING) :]
+        body, own = bytes(seen.body).replace(PING, b""), b""
         streamed = call.asked is not None and call.asked.stream and seen.status == 200
         if streamed and (call.ended != "whole" or seen.framing == "close"):
             body, own = _without_own_error(body)
