@@ -226,6 +226,7 @@ def _by_text(document: dict[str, Any], dialect: Dialect, told: Told, target: Tar
     text, again, tokens = told.text, "", told.tokens
     if dialect is Dialect.COMPLETIONS:
         path = b"/v1/completions"
+        tokens -= told.tokens_within(0)
         asked["prompt"] = _prompt_and(document.get("prompt"), text)
         if limit is None and target.engine in _SHORT_BY_DEFAULT:
             raise CannotContinue("it is not known how long it may become")

@@ -32,6 +32,7 @@ class Told:
     """
 
     __slots__ = (
+        "_before",
         "_ids_known",
         "_marks",
         "_pieces",
@@ -59,6 +60,7 @@ class Told:
         self.strange = ""
         self._pieces: list[str] = []
         self._marks: list[tuple[str, list[int]]] = []  # of each event: its text, and the tokens that it stands for
+        self._before: list[tuple[str, list[int]]] = []  # as they were when some had to be made anew
         self._ids_known = True
         self._said: tuple[int, int] | None = None  # tokens, by the engine's count, and events by then
 
@@ -77,7 +79,7 @@ class Told:
     def tokens(self) -> int:
         """How many tokens it was: by their ids, else as the engine counts them with each event, else by events."""
         if self.has_ids or self._said is None:
-            return sum(len(ids) or bool(text) for text, ids in self._marks)
+            return sum(len(ids) or bool(text) for text, ids in self._all_marks())
         tokens, events = self._said
         return tokens + self.events - events
 
@@ -127,14 +129,20 @@ class Told:
 
     def back_to(self, tokens: int) -> None:
         """Only so many tokens are sure; those after them come anew, with their text."""
+        self._before = self._all_marks().copy()
         surplus = sum(len(ids) for _, ids in self._marks) - tokens
         while surplus > 0:
             surplus -= len(self._marks.pop()[1])
 
+    def _all_marks(self) -> list[tuple[str, list[int]]]:
+        """Of all that was said: while some of it has yet to come anew, as it was."""
+        missing = len(self.text) - sum(len(text) for text, _ in self._marks) if self._before else 0
+        return self._before if missing > 0 else self._marks
+
     def tokens_within(self, size: int) -> int:
         """How many tokens the last characters were, so many of them; those that were of more than these not counted."""
         count = 0
-        for text, ids in reversed(self._marks):
+        for text, ids in reversed(self._all_marks()):
             if len(text) > size:
                 break
             size -= len(text)

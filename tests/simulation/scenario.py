@@ -377,7 +377,7 @@ class _Maker:
         lines.append(f"content-length: {len(body)}")
         wire = f"{kind} {target} HTTP/1.1\r\n" + "\r\n".join(lines) + "\r\n\r\n"
         # while some replica has yet to say what it serves, a name that nobody knows may be one of its models
-        more = (503, 504) if path == "unknown model" else (503,)
+        more = (429, 503, 504) if path == "unknown model" else (503,)
         return Call(id, wire.encode() + body, target, expected=(expected, *more), gap=self.rng.uniform(0.0, 0.5))
 
     # -- acts ------------------------------------------------------------------------------------------------

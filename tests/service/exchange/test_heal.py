@@ -120,6 +120,26 @@ class GoesOnTests(SynchronousTestCase):
             self.assertNotIn(b'token_ids":[', healed.body)
             self.assertIn("return_token_ids", healed.exchange.edited)
 
+    def test_one_way_after_the_other(self) -> None:
+        """By tokens, the last of which were to be made anew, and when nothing, or a part of that, came of it, by text:
+        what the client has is counted whole."""
+        for again in (0, 1):
+            healed = Healed(CHAT, ("vllm", "vllm", "sglang"), Settings(policy="round-robin"), fuse=2)
+            first = healed.next()
+            first.say(*first.events[:3], head=True)
+            first.wire.lose()
+            second = healed.next()
+            if again:
+                second.say(*second.events[:1], head=True)
+                second.wire.lose()
+            else:
+                second.connection.dataReceived(answer(status=b"429 Busy"))
+            third = healed.next()
+            self.assertEqual(third.asked["max_tokens"], 5)
+            self.assertEqual(third.asked["messages"][-1]["role"], "assistant")
+            third.say(*third.events, head=True, end=True)
+            self.assertEqual(healed.check(self, again), "complete")
+
     def test_who_failed_with_the_request_before(self) -> None:
         """May go on with the stream that another one broke, and did not say so in vain."""
         healed = Healed(CHAT)
