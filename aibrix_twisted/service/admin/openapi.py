@@ -41,6 +41,9 @@ _PORT: Final = "0*(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][
 #: What L{parse_replica_url} takes.
 _URL: Final = rf"^https?://([A-Za-z0-9._-]+|\[({_IPV6})\])(:{_PORT})?(/[A-Za-z0-9._~!$&'()*+,;=:@%-]*)*$"
 
+#: A host's name, or an address.
+_HOST: Final = r"^([A-Za-z0-9._-]*|[0-9A-Fa-f:.]*)$"
+
 _VISIBLE: Final = "^[!-~]+$"
 
 _IVAR: Final = re.compile(r"\s*@ivar (\w+): (.+?)(?=\s*@ivar|\s*\Z)", re.DOTALL)
@@ -236,7 +239,9 @@ def _replica_table() -> dict[str, Any]:
     for name in FILES:
         del tls["properties"][name]
     tls["additionalProperties"] = False
+    tls["properties"]["server_name"]["pattern"] = _HOST
     properties["tls"]["anyOf"] = [tls, {"type": "null"}]
+    schema["anyOf"] = [{"properties": {"tls": {"type": "null"}}}, {"properties": {"url": {"pattern": "^https://"}}}]
     properties["url"]["pattern"], properties["name"]["pattern"] = _URL, _VISIBLE.replace("+", "*")
     schema["additionalProperties"] = False
     return schema

@@ -25,6 +25,7 @@ _ONE: Final[dict[str, Callable[[float, float], float]]] = {
     f"{PREFIX}build_info": max,
     f"{PREFIX}reactor_last_seen_seconds": min,
     f"{PREFIX}engine_requests_unaccounted": min,
+    f"{PREFIX}tls_certificate_expiry_timestamp_seconds": min,
     "process_start_time_seconds": min,
     "process_max_fds": min,
 }

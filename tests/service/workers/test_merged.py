@@ -27,6 +27,7 @@ def process(requests: Mapping[str, int], up: int, *waits: float) -> list[Metric]
         families.REQUESTS.of({(model, "chat", "200", "complete"): count for model, count in requests.items()}),
         families.REPLICA_UP.of({("gpu0",): up}),
         families.CLIENT_CONNECTIONS.of({(): 5}),
+        families.TLS_EXPIRY.of({(): 1000 + up}),
         families.ENGINE_PROMPT_TOKENS.of({("gpu0",): 70 + up}),
         families.QUEUE_WAIT.of({("m",): histogram(*waits)}),
     ]
@@ -50,6 +51,7 @@ class MergedTests(SynchronousTestCase):
         self.assertEqual(found["aibrix_gateway_requests_total['n']"], 1)
         self.assertEqual(found["aibrix_gateway_client_connections[]"], 10)
         self.assertEqual(found["aibrix_gateway_replica_up['gpu0']"], 0)
+        self.assertEqual(found["aibrix_gateway_tls_certificate_expiry_timestamp_seconds[]"], 1000)
         self.assertEqual(found["aibrix_gateway_engine_prompt_tokens_total['gpu0']"], 71)
 
     def test_histograms(self) -> None:
