@@ -262,6 +262,9 @@ class DownstreamConnection:
 
     def check(self, now: float) -> None:
         """From the wheel."""
+        if not (self._requests or self._unread or self._closing or self._shaking_hands):
+            self._check_newcomer(now - self._since)
+            return
         timeouts = self._settings.timeouts
         waited, unsent = now - self._since, self._unsent
         self._unsent = unsent_bytes(self.transport, beneath=bool(unsent) or waited > timeouts.keepalive)
@@ -290,16 +293,24 @@ class DownstreamConnection:
             self._work.check(now)
         elif not self._parser.idle:
             if waited > timeouts.client_header:
-                self._head_is_late(f"the request's head did not come within {timeouts.client_header:g} s")
-        elif not self._requests and waited > self._patience(min(timeouts.client_header, timeouts.keepalive)):
-            self._exchanges.dropped("silent")  # a word to it would be the answer to a request that is just coming
-            self._close()
+                self._head_is_late()
         elif waited > self._patience(timeouts.keepalive) + (timeouts.client_stall if self._unsent else 0.0):
             self._close()
 
-    def _head_is_late(self, why: str) -> None:
+    def _check_newcomer(self, waited: float) -> None:
+        """Nothing was asked, nothing was written: of thousands that are there for nothing none costs more than this."""
+        timeouts = self._settings.timeouts
+        if not self._parser.idle:
+            if waited > timeouts.client_header:
+                self._head_is_late()
+        elif waited > self._patience(min(timeouts.client_header, timeouts.keepalive)):
+            self._exchanges.dropped("silent")  # a word to it would be the answer to a request that is just coming
+            self._close()
+
+    def _head_is_late(self) -> None:
         if self._exchanges.may_tell():
-            self._refuse(ClientTooSlow(why))
+            seconds = self._settings.timeouts.client_header
+            self._refuse(ClientTooSlow(f"the request's head did not come within {seconds:g} s"))
         else:
             self._exchanges.dropped("slow")
             self.transport.abortConnection()
