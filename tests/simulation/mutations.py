@@ -154,7 +154,7 @@ MUTATIONS: Final = (
              "all of an answer is kept for a client who does not read", 29),
     Mutation("never_resumed", _CLIENT, "self._work.resume()", "pass",
              "an engine is not read any more once its client was slow", 29),
-    Mutation("slow_is_idle", _CLIENT, "self._takes(now)", "pass", "who reads slowly is cut off", 10),
+    Mutation("slow_is_idle", _CLIENT, "self._takes(now)", "pass", "who reads slowly is cut off", 2991),
     Mutation("not_closed_when_paused", _CLIENT,
              "self.transport.unregisterProducer()  # Twisted does not close beneath a producer that it has paused",
              "pass", "a connection is not closed though all was sent: its client waits for the rest", 58),
