@@ -397,7 +397,7 @@ def answer(data: bytes) -> None:
     except orjson.JSONDecodeError:
         return
     found = usage_of(document)
-    assert found is None or all(count is None or count >= 0 for count in found)
+    assert found is None or all(count is None or count >= 0 for count in (found.input, found.output, found.cached))
 
 
 def metrics(data: bytes) -> None:
