@@ -34,6 +34,9 @@ def faults_of(asked: Question, body: bytes, *, whole: bool) -> Iterator[str]:
     except orjson.JSONDecodeError:
         yield "an event is no JSON"
         return
+    if any("error" in event for event in said[:-1]) or (whole and said and "error" in said[-1]):
+        yield "an error is not the last of it, or it goes on as if whole"
+    said = [event for event in said if "error" not in event]  # an engine's own, with which it broke once more
     if len({(event["id"], event["created"], event["model"], event["object"]) for event in said}) > 1:
         yield "its events are of more than one answer"
     choices = [choice for event in said for choice in event["choices"]]
