@@ -146,8 +146,8 @@ MUTATIONS: Final = (
              "return body[:start] + orjson.dumps(model) + body[end:]",
              "return body[:start] + orjson.dumps(model) + body[end + 1 :]", "an edit eats a byte behind it", 0),
     Mutation("tokens_exchanged", _RUN,
-             "exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = answer.usage",
-             "exchange.output_tokens, exchange.input_tokens, exchange.cached_tokens = answer.usage",
+             "exchange.input_tokens, exchange.output_tokens, exchange.cached_tokens = answer.usage.told",
+             "exchange.output_tokens, exchange.input_tokens, exchange.cached_tokens = answer.usage.told",
              "usage is booked wrongly", 0),
     # -- slow clients, deadlines -----------------------------------------------------------------------------
     Mutation("no_backpressure", _CLIENT, "self._work.pause()", "pass",
