@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 
-class Dialect(enum.Enum):
+class Dialect(enum.StrEnum):
     """How requests and answers are spelled."""
 
     CHAT = "chat"

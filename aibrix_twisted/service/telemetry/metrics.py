@@ -198,7 +198,7 @@ class Metrics:
             self._settle_exchanges(ended)
 
     def _settle_exchanges(self, ended: list[Exchange]) -> None:
-        requests, took = self._requests, []
+        requests, own = self._requests, list(self._own.values())
         for exchange in ended:
             name = exchange.model or OTHER
             key = name, exchange.route, exchange.status, exchange.outcome or outcome_label(exchange)
@@ -219,17 +219,17 @@ class Metrics:
                     self.genai.count(exchange, meters.name)
             if served is None:
                 continue
-            took.append(phases(exchange))
+            _count_own(phases(exchange), own)
             _count_tokens(exchange, meters)
-        if took:
-            self._settle_phases(took)
 
-    def _settle_phases(self, took: list[list[float]]) -> None:
-        own = [[each[at] for each in took] for at in _OWN]
-        own.append(list(map(sum, zip(*own, strict=True))))
-        for histogram, values in zip(self._own.values(), own, strict=True):
-            values.sort()
-            histogram.observe_sorted(values)
+
+def _count_own(took: list[float], own: list[Histogram]) -> None:
+    """What the gateway itself took: its phases, and all of them together."""
+    total = 0.0
+    for at, histogram in zip(_OWN, own):  # noqa: B905 - the last is the total's
+        total += took[at]
+        histogram.observe(took[at])
+    own[-1].observe(total)
 
 
 def _count_tokens(exchange: Exchange, meters: ModelMeters) -> None:
