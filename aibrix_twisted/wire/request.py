@@ -6,7 +6,7 @@ from typing import Final, Protocol
 
 from aibrix_twisted.wire.chunked import ChunkedBody
 from aibrix_twisted.wire.head import BadMessage, RequestHead
-from aibrix_twisted.wire.remembered import read_request_head
+from aibrix_twisted.wire.remembered import LastHead, read_request_head
 
 #: RFC 9112 §3 asks for at least 8 000 octets.
 MAX_REQUEST_LINE_BYTES: Final = 8192
@@ -38,6 +38,7 @@ class RequestParser:
         "_body",
         "_buffer",
         "_closed",
+        "_last_head",
         "_left",
         "_max_body",
         "_max_head",
@@ -57,6 +58,7 @@ class RequestParser:
         self._max_head = max_head_bytes
         self._max_line = max_line_bytes
         self._max_headers = max_headers
+        self._last_head = LastHead()
         self._max_body = max_bytes
         self._buffer = b""
         self._searched = 0
@@ -129,7 +131,7 @@ class RequestParser:
             raise _long_line()
         if end > self._max_line:
             self._check_lines(data[:end])
-        head = read_request_head(data[: end + 4], max_headers=self._max_headers)
+        head = read_request_head(data[: end + 4], max_headers=self._max_headers, last=self._last_head)
         if head.content_length is not None and head.content_length > self._max_body:
             raise BadMessage(
                 413, "body_too_large", f"content-length {head.content_length}: expected {self._max_body} bytes at most"

@@ -14,7 +14,7 @@ from typing import Final, Protocol
 import httptools
 
 from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
-from aibrix_twisted.wire.remembered import read_response_head
+from aibrix_twisted.wire.remembered import LastHead, read_response_head
 
 #: llhttp is told of a chunked message with this, for it reads the real head no better than we did.
 _CHUNKED_HEAD: Final = b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n"
@@ -89,6 +89,7 @@ class ResponseParser:
         "_chunks",
         "_framing",
         "_interim",
+        "_last_head",
         "_left",
         "_llhttp",
         "_max_bytes",
@@ -105,13 +106,18 @@ class ResponseParser:
         *,
         max_bytes: int = 65536,
         max_headers: int = 200,
+        last: LastHead | None = None,
     ) -> None:
-        """@param body: takes some of the body, any number of times between head and end, at least a byte."""
+        """
+        @param body: takes some of the body, any number of times between head and end, at least a byte.
+        @param last: the last head on the same connection.
+        """
         self._sink = sink
         self._body = body
         self._aligned = False
         self._max_bytes = max_bytes
         self._max_headers = max_headers
+        self._last_head = last or LastHead()
         self._buffer = b""
         self._interim = 0
         self._framing: Framing | None = None
@@ -204,7 +210,7 @@ class ResponseParser:
                 return
             if end > MAX_LINE_BYTES:
                 _check_lines(data[:end])
-            head = read_response_head(data[: end + 4], max_headers=self._max_headers)
+            head = read_response_head(data[: end + 4], max_headers=self._max_headers, last=self._last_head)
             data = data[end + 4 :]
             if head.status >= 200:
                 break

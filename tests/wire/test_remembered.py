@@ -10,12 +10,24 @@ from hypothesis import strategies as st
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.wire.head import BadMessage, parse_request_head, parse_response_head
-from aibrix_twisted.wire.remembered import read_request_head, read_response_head
+from aibrix_twisted.wire.remembered import LastHead, read_request_head, read_response_head
 from tests.wire.test_head import BAD_REQUESTS, BAD_RESPONSES
 
+
+def new(read: Callable[..., Any]) -> Callable[..., Any]:
+    """Each head as the first of its connection."""
+    return lambda raw, max_headers: read(raw, max_headers=max_headers, last=LastHead())
+
+
+def next_of(read: Callable[..., Any]) -> Callable[..., Any]:
+    """All on one connection."""
+    last = LastHead()
+    return lambda raw, max_headers: read(raw, max_headers=max_headers, last=last)
+
+
 READERS: tuple[tuple[bytes, Callable[..., Any], Callable[..., Any]], ...] = (
-    (b"POST /v1 HTTP/1.1\r\nhost: a\r\n", parse_request_head, read_request_head),
-    (b"HTTP/1.1 200 OK\r\n", parse_response_head, read_response_head),
+    (b"POST /v1 HTTP/1.1\r\nhost: a\r\n", parse_request_head, new(read_request_head)),
+    (b"HTTP/1.1 200 OK\r\n", parse_response_head, new(read_response_head)),
 )
 
 #: Lines that matter to framing, well and badly spelled, and what may stand around them.
@@ -58,20 +70,46 @@ class RememberedTests(SynchronousTestCase):
 
     def test_every_bad_one_is_refused_for_its_reason(self) -> None:
         """Also where one that is the same but for its length was read before."""
+        read = next_of(read_request_head)
         for raw in (raw for _, _, raw in BAD_REQUESTS):
             for _ in range(2):
-                self.assertEqual(seen(read_request_head, raw), seen(parse_request_head, raw))
+                self.assertEqual(seen(read, raw), seen(parse_request_head, raw))
+        read = next_of(read_response_head)
         for raw in (raw for _, raw in BAD_RESPONSES):
             for _ in range(2):
-                self.assertEqual(seen(read_response_head, raw), seen(parse_response_head, raw))
+                self.assertEqual(seen(read, raw), seen(parse_response_head, raw))
 
     @given(st.lists(st.sampled_from(LINES), max_size=5), st.integers(0, 10**18 - 1))
     def test_as_if_read_anew(self, lines: list[bytes], length: int) -> None:
         """Whatever is said of the length, once, again, and with another one."""
-        for start, parse, read in READERS:
-            for said in (b"5", b"5", b"%d" % length, b""):
+        for (start, parse, read), following in zip(
+            READERS, (next_of(read_request_head), next_of(read_response_head)), strict=True
+        ):
+            for said in (b"5", b"5", b"%d" % length, b"", b"9" * 19, b"6"):
                 raw = start + b"".join(lines).replace(b"5", said) + b"\r\n"
                 self.assertEqual(seen(read, raw), seen(parse, raw), raw)
+                self.assertEqual(seen(following, raw), seen(parse, raw), raw)
+
+    def test_what_only_looks_like_the_last(self) -> None:
+        """Cut short, overlapping, or with something beside digits in the place of the length."""
+        for (start, parse, _), following in zip(
+            READERS, (next_of(read_request_head), next_of(read_response_head)), strict=True
+        ):
+            whole = start + b"content-length: 11\r\nx: 1\r\n\r\n"
+            for raw in (
+                whole,
+                start + b"content-length: 1\r\nx: 1\r\n\r\n",
+                start + b"content-length: \r\nx: 1\r\n\r\n",
+                start + b"content-length: 1 1\r\nx: 1\r\n\r\n",
+                start + b"content-length: +1\r\nx: 1\r\n\r\n",
+                start + b"content-length: \xb2\r\nx: 1\r\n\r\n",
+                start + b"content-length: 1\r\ncontent-length: 2\r\nx: 1\r\n\r\n",
+                start + b"content-length: 1\r\nx: 2\r\nx: 1\r\n\r\n",
+                start + b"x: 1\r\n\r\n",
+                start + b"x: 1\r\n\r\n",
+                whole,
+            ):
+                self.assertEqual(seen(following, raw, 9), seen(parse, raw, 9), raw)
 
     def test_another_length(self) -> None:
         """The same head, and its own length."""

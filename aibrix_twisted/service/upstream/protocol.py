@@ -27,6 +27,7 @@ from aibrix_twisted.service.tls.failed import WITHOUT_A_WORD, TlsFailed, why
 from aibrix_twisted.service.tls.replicas import ReplicaTls
 from aibrix_twisted.service.tls.transport import NoGoodBye
 from aibrix_twisted.wire.head import BadMessage, Framing, ResponseHead
+from aibrix_twisted.wire.remembered import LastHead
 from aibrix_twisted.wire.response import ResponseParser
 from aibrix_twisted.wire.unquoted import unquoted
 
@@ -86,6 +87,7 @@ class UpstreamConnection:
         self.tls_failed = False
         self._assembly: ResponseAssembly | None = None
         self._parser: ResponseParser | None = None
+        self._last_head = LastHead()
         self._keep_alive = False
         self._paused = False
         self.uses = 0
@@ -124,7 +126,7 @@ class UpstreamConnection:
         self.answered = self.reusable = False
         self.fault = ""
         self._assembly = assembly
-        self._parser = ResponseParser(self, assembly.body)
+        self._parser = ResponseParser(self, assembly.body, last=self._last_head)
         transport = self.transport
         if len(body) <= ONE_WRITE_BYTES:
             transport.write(head + body)
