@@ -1,7 +1,8 @@
 # The gateway in a virtual environment of its own: made here, with a package index and all that building takes ...
 FROM python:3.13-slim AS build
 
-# A compiler, for what every byte passes through (setup.py).
+# A compiler, for what every byte passes through (setup.py); the base image says which version that is.
+# hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install -y --no-install-recommends gcc libc6-dev \
     && rm -rf /var/lib/apt/lists/*
