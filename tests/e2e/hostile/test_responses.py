@@ -30,8 +30,11 @@ def request(case: str, *, stream: bool = False, line: bytes = b"") -> bytes:
     return form % (path, case.encode(), line, len(body), body)  # fmt: skip
 
 
-def says(raw: bytes, end: str) -> Script:
-    """An engine that writes this, whatever it is asked."""
+def says(raw: bytes, end: str, done: threading.Event | None = None) -> Script:
+    """An engine that writes this, whatever it is asked.
+
+    @param done: set once the end is on its way, too.
+    """
 
     def script(talk: Talk) -> None:
         talk.send(raw)
@@ -40,6 +43,8 @@ def says(raw: bytes, end: str) -> Script:
             talk.reset()
         elif end == "fin":
             talk.finish()
+        if done is not None:
+            done.set()
 
     return script
 
@@ -57,7 +62,8 @@ def test_ids_are_different() -> None:
 @pytest.mark.parametrize("case", CASES, ids=[case.id for case in CASES])
 def test_response(rig: Rig, case: Case) -> None:
     """What is broken is a 502, or a stream that visibly breaks off; what follows belongs to whoever asks next."""
-    rig.origin.scripts[case.id] = says(case.raw, case.end)
+    done = threading.Event()
+    rig.origin.scripts[case.id] = says(case.raw, case.end, done)
     with Line(rig.daemon.port) as line:
         line.send(request(case.id, stream=case.stream))
         answer = line.answer("POST")
@@ -71,6 +77,7 @@ def test_response(rig: Rig, case: Case) -> None:
             assert b'"error"' in answer.body.rpartition(b"data: ")[2], "the last event says that it broke off"
             assert line.drain() == b""
             return
+        assert done.wait(10)  # nothing is sent twice here: not even what crosses a close on its way
         for number in range(3):  # on the same connection of the client's, and whichever of the engine's is used next
             line.send(request(f"{case.id}-after-{number}"))
             after = line.answer("POST")
