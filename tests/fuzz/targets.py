@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any, Final
 
 import h11
@@ -26,7 +27,7 @@ from aibrix_twisted.wire.models import NoModelList, engine_of, entries_of, model
 from aibrix_twisted.wire.multipart import BadForm, boundary_of, fields_of
 from aibrix_twisted.wire.openai import peek
 from aibrix_twisted.wire.prompt_text import prompt_text
-from aibrix_twisted.wire.remembered import read_request_head, read_response_head
+from aibrix_twisted.wire.remembered import LastHead, read_request_head, read_response_head
 from aibrix_twisted.wire.request import RequestParser
 from aibrix_twisted.wire.respell import Diverged, Respeller, closing
 from aibrix_twisted.wire.response import ResponseParser
@@ -137,7 +138,7 @@ def request(data: bytes) -> None:
 def request_head(data: bytes) -> None:
     """One head, read anew and remembered: the same."""
     raw = data + b"\r\n\r\n"
-    found = _either(parse_request_head, read_request_head, raw, (400, 417, 431, 501, 505))
+    found = _either(parse_request_head, partial(read_request_head, last=LastHead()), raw, (400, 417, 431, 501, 505))
     if isinstance(found, RequestHead):
         assert all(b"\r" not in line and b"\n" not in line for line in found.onward.split(b"\r\n"))
         assert found.path.startswith(b"/") or found.path == b"*"
@@ -146,7 +147,7 @@ def request_head(data: bytes) -> None:
 def response_head(data: bytes) -> None:
     """The same of responses."""
     raw = data + b"\r\n\r\n"
-    found = _either(parse_response_head, read_response_head, raw, (502,))
+    found = _either(parse_response_head, partial(read_response_head, last=LastHead()), raw, (502,))
     if isinstance(found, ResponseHead):
         assert 100 <= found.status <= 599
         assert retry_after(found) >= 0.0
