@@ -164,6 +164,8 @@ class UpstreamConnection:
         try:
             parser.feed(data)
         except BadMessage as bad:
+            if bad.reason == "start_line" and self.uses > 1:  # the rest of a response before: nothing of this one came
+                self.answered = False
             self._broke(unquoted(str(bad), bad.reason))
         except Exception:  # noqa: BLE001 - the door: a defect on the client's side of the relay ends this response only
             self._home.seldom.failure(_log, "while relaying a response")

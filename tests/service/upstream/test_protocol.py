@@ -148,6 +148,14 @@ class UpstreamConnectionTests(SynchronousTestCase):
         self.assertEqual(self.taken.told, [Cause.UPSTREAM_BROKE])
         self.assertTrue(self.wire.aborted)
         self.assertTrue(self.connection.fault.endswith("]"), self.connection.fault)
+        self.assertTrue(self.connection.answered)
+
+    def test_the_rest_of_a_response_before(self) -> None:
+        """What comes too late for the last response is nothing of this one: it may be sent again."""
+        self.connection.dataReceived(answer(b"{}"))
+        again = self.ask()
+        self.connection.dataReceived(b"0\r\n\r\n")
+        self.assertEqual((again.told, self.connection.answered), ([Cause.UPSTREAM_BROKE], False))
 
     def test_a_defect_of_ours(self) -> None:
         """Logged, and it costs this response only: no exception reaches the reactor."""
