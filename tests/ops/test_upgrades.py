@@ -138,31 +138,29 @@ def test_a_new_process_that_does_not_start(setting: Setting) -> None:
         assert load.failed == []
 
 
+def _restart(setting: Setting, manager: Manager) -> None:
+    """Under load, of which nothing fails."""
+    setting.ready()
+    with Load(setting.port, clients=8, streams=8) as load:
+        load.more(20)
+        assert manager.stop() == 0
+        manager.start()
+        load.more(60)
+        load.finish()
+    assert load.failed == []
+
+
 def test_a_restart_under_socket_activation(setting: Setting) -> None:
     """Who connects while nobody runs waits in systemd's socket, and is served; what was under way was finished."""
     with socket.create_server(("127.0.0.1", setting.port), backlog=512) as held:
         with Manager(setting.command, sockets=(("data", held),)) as manager:
-            setting.ready()
-            with Load(setting.port, clients=8, streams=8) as load:
-                load.more(20)
-                assert manager.stop() == 0
-                manager.start()
-                load.more(60)
-                load.finish()
-            assert load.failed == []
+            _restart(setting, manager)
 
 
 def test_a_restart_with_stored_sockets(setting: Setting) -> None:
     """The same without a socket of systemd's own: it keeps ours."""
     with Manager(setting.command) as manager:
-        setting.ready()
-        with Load(setting.port, clients=8, streams=8) as load:
-            load.more(20)
-            assert manager.stop() == 0
-            manager.start()
-            load.more(60)
-            load.finish()
-        assert load.failed == []
+        _restart(setting, manager)
 
 
 def test_a_reload(setting: Setting) -> None:
