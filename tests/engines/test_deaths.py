@@ -26,7 +26,7 @@ def test_llama_server_killed_while_it_streams() -> None:
     gateway = processes.gateway(f"doomed={engine.url}")
     try:
         chunks: Any = client_of(gateway.url, 200).chat.completions.create(
-            model="tiny", messages=MESSAGES, max_tokens=2000, stream=True
+            model="tiny", messages=MESSAGES, max_tokens=2000, temperature=0, stream=True
         )
         with pytest.raises(openai.APIError) as error:
             for number, _ in enumerate(chunks):
@@ -45,7 +45,7 @@ def test_llama_server_killed_before_it_answered() -> None:
     try:
         with ThreadPoolExecutor(1) as pool:
             create = client_of(gateway.url, 200).chat.completions.create
-            answer = pool.submit(create, model="tiny", messages=MESSAGES, max_tokens=1900)
+            answer = pool.submit(create, model="tiny", messages=MESSAGES, max_tokens=1900, temperature=0)
             while not facts(gateway)["doomed"]["in_flight"]:
                 assert not answer.done()
             os.killpg(engine.process.pid, signal.SIGKILL)
@@ -104,7 +104,9 @@ def test_vllms_engine_process_killed() -> None:
     stand = Stand("vllm", vllm)
     try:
         client = client_of(stand.url)
-        chunks: Any = client.chat.completions.create(model="tiny", messages=MESSAGES, max_tokens=1900, stream=True)
+        chunks: Any = client.chat.completions.create(
+            model="tiny", messages=MESSAGES, max_tokens=1900, temperature=0, stream=True
+        )
         with pytest.raises(openai.APIError):
             for number, _ in enumerate(chunks):
                 if number == 5:
