@@ -13,8 +13,6 @@ import time
 import timeit
 from collections.abc import Callable
 
-import orjson
-
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.prompt import Prompt, prompt_of
@@ -71,8 +69,8 @@ def taught(policy: Policy, replicas: list[Replica], asked: Ask) -> Policy:
         for place, replica in enumerate(replicas):
             blocks = place % (len(asked.prompt.hashes) + 1)
             part = Prompt(asked.prompt.length, asked.prompt.hashes[:blocks], asked.prompt.ends)
-            policy.ended(policy.chosen(replica, asked._replace(prompt=part), NOW - 1), NOW, well=True, usage=None)
-            policy.chosen(replica, asked._replace(prompt=Prompt(1000 * place)), NOW - 0.1)
+            policy.ended(policy.chosen(replica, Ask(part, user=asked.user), NOW - 1), NOW, well=True, usage=None)
+            policy.chosen(replica, Ask(Prompt(1000 * place), user=asked.user), NOW - 0.1)
     return policy
 
 
@@ -111,8 +109,8 @@ def main() -> int:
         print(f"  {name:<22} {cost:6.1f}")
         if cost > budget:
             failures.append(f"{name} takes {cost:.1f} us: {budget:g} at most")
-    body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": "x" * PROMPT_BYTES}]})
-    print(f"  to read the prompt     {best_us(lambda: prompt_of(prompt_text(Dialect.CHAT, body).text, 128)):6.1f}")
+    document = {"model": "m", "messages": [{"role": "user", "content": "x" * PROMPT_BYTES}]}
+    print(f"  to read the prompt     {best_us(lambda: prompt_of(prompt_text(Dialect.CHAT, document).text, 128)):6.1f}")
     long_ms = _long_ms(replicas)
     print(f"{LONG_BYTES} bytes of prompt: {long_ms:.2f} ms to read it, and to look for it")
     if long_ms > LONG_BUDGET_MS:
@@ -125,12 +123,12 @@ def main() -> int:
 def _long_ms(replicas: list[Replica]) -> float:
     """Where all of it is known everywhere, so that nothing ends the search."""
     text = "".join(f"word{number:05} " for number in range(LONG_BYTES // 10))
-    body = orjson.dumps({"model": "m", "messages": [{"role": "user", "content": text}]})
+    document = {"model": "m", "messages": [{"role": "user", "content": text}]}
     index = PrefixIndex(1_000_000, 1200.0)
-    known = prompt_of(prompt_text(Dialect.CHAT, body).text, 128)
+    known = prompt_of(prompt_text(Dialect.CHAT, document).text, 128)
     for replica in replicas:
         index.expect(known, replica, NOW).confirm(NOW)
-    return best_us(lambda: index.depths(prompt_of(prompt_text(Dialect.CHAT, body).text, 128), replicas), 3) / 1000
+    return best_us(lambda: index.depths(prompt_of(prompt_text(Dialect.CHAT, document).text, 128), replicas), 3) / 1000
 
 
 if __name__ == "__main__":

@@ -59,8 +59,8 @@ EXCLUSIVE: Final = frozenset({"slo", "slo-least-load", "slo-pack-load"})
 #: Those that give scores, which can be blended.
 BLENDED: Final = frozenset(
     {
-        "least-busy-time", "least-gpu-cache", "least-kv-cache", "least-latency", "least-request", "least-utilization",
-        "least-work", "load-aware", "prefix-cache", "prefix-cache-preble", "session-affinity", "throughput",
-        "vtc-basic",
+        "cache-aware", "least-busy-time", "least-gpu-cache", "least-kv-cache", "least-latency", "least-request",
+        "least-utilization", "least-work", "load-aware", "prefix-cache", "prefix-cache-preble", "session-affinity",
+        "throughput", "vtc-basic",
     }
 )  # fmt: skip

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import NamedTuple
 
 from aibrix_twisted.domain.prompt import NO_PROMPT, Prompt
 
@@ -16,7 +15,7 @@ class Needs(IntEnum):
     PROMPT = 2  # and the hashes of its prompt
 
 
-class Ask(NamedTuple):
+class Ask:
     """One request.
 
     @ivar prompt: without hashes where these are not needed.
@@ -27,12 +26,23 @@ class Ask(NamedTuple):
     @ivar session_key: its C{x-aibrix-session-key}, 1 to 256 bytes; else empty.
     """
 
-    prompt: Prompt = NO_PROMPT
-    stream: bool = True
-    max_tokens: int | None = None
-    user: str = ""
-    session: str = ""
-    session_key: bytes = b""
+    __slots__ = ("max_tokens", "prompt", "session", "session_key", "stream", "user")
+
+    def __init__(
+        self,
+        prompt: Prompt = NO_PROMPT,
+        stream: bool = True,
+        max_tokens: int | None = None,
+        user: str = "",
+        session: str = "",
+        session_key: bytes = b"",
+    ) -> None:
+        self.prompt = prompt
+        self.stream = stream
+        self.max_tokens = max_tokens
+        self.user = user
+        self.session = session
+        self.session_key = session_key
 
 
 #: For policies that need nothing.

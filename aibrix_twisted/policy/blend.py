@@ -48,10 +48,10 @@ class Blend(Policy):
     __slots__ = ("_scorers", "learns", "name", "needs")
 
     def __init__(self, name: str, scorers: Sequence[tuple[Scorer, int]]) -> None:
-        self.name = name  # type: ignore[misc]
+        self.name = name
         self._scorers = scorers
-        self.needs = max(scorer.needs for scorer, _ in scorers)  # type: ignore[misc]
-        self.learns = any(scorer.learns for scorer, _ in scorers)  # type: ignore[misc]
+        self.needs = max(scorer.needs for scorer, _ in scorers)
+        self.learns = any(scorer.learns for scorer, _ in scorers)
 
     def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice:
         """See L{IPolicy}."""

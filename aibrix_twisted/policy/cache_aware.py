@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import Random
 from aibrix_twisted.policy.ask import Ask
@@ -36,15 +35,17 @@ class CacheAware(Crediting):
     __slots__ = ()
 
     name = "cache-aware"
+    most = True
 
-    def __init__(self, index: PrefixIndex) -> None:
-        super().__init__(index)
+    def scores(self, candidates: Sequence[Replica], ask: Ask, now: float) -> Sequence[float]:
+        """The share of the prompt that each has."""
+        prompt = ask.prompt
+        length = prompt.length or 1
+        return [prompt.covered(depth) / length for depth in self.index.depths(prompt, candidates)]
 
     def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice:
         """By the rule."""
-        prompt, loads = ask.prompt, loads_of(candidates)
-        length = prompt.length or 1
-        shares = [prompt.covered(depth) / length for depth in self.index.depths(prompt, candidates)]
+        shares, loads = self.scores(candidates, ask, now), loads_of(candidates)
         places = [place for place, replica in enumerate(candidates) if not _is_full(replica, now)]
         places = places or list(range(len(candidates)))
         least, most = min(loads[place] for place in places), max(loads[place] for place in places)

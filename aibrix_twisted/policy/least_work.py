@@ -18,7 +18,6 @@ from aibrix_twisted.policy.choice import Choice, Usage
 from aibrix_twisted.policy.lot import drawn
 from aibrix_twisted.policy.policy import kept
 from aibrix_twisted.policy.prefix_scores import Crediting
-from aibrix_twisted.policy.scorer import Scorer
 
 #: What a cache would have spared counts for so much more than the time that it takes: those who come after wait for it,
 #: too.  Found by trying, on Mooncake's trace of conversations (docs/routing.md).
@@ -36,7 +35,7 @@ class _Memo(NamedTuple):
     credit: Credit | None
 
 
-class LeastWork(Crediting, Scorer):
+class LeastWork(Crediting):
     """The soonest first token; among equals the least loaded; among these the lot."""
 
     __slots__ = ("_prefills",)
@@ -64,7 +63,7 @@ class LeastWork(Crediting, Scorer):
         chosen = equals[0] if len(equals) == 1 else drawn(equals, rng)
         return Choice(chosen, {"score": seconds, "ahead_s": waits, "own_s": reads, "load": loads})
 
-    def chosen(self, replica: Replica, ask: Ask, now: float) -> _Memo:  # type: ignore[override]
+    def chosen(self, replica: Replica, ask: Ask, now: float) -> _Memo:
         """It is given the prompt."""
         prefill = self._prefills.get(replica.name)
         if prefill is None:
@@ -81,7 +80,7 @@ class LeastWork(Crediting, Scorer):
         """The first token came."""
         memo.prefill.read(memo.reading, now)
 
-    def ended(self, memo: _Memo, now: float, *, well: bool, usage: Usage | None) -> None:  # type: ignore[override]
+    def ended(self, memo: _Memo, now: float, *, well: bool, usage: Usage | None) -> None:
         """It is over."""
         memo.prefill.abandon(memo.reading, now)
         super().ended(memo.credit, now, well=well, usage=usage)

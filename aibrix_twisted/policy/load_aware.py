@@ -10,27 +10,22 @@ from collections.abc import Sequence
 from statistics import fmean
 from typing import Final
 
-from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.policy.ask import Ask
 from aibrix_twisted.policy.least_loaded import loads_of
 from aibrix_twisted.policy.prefix_scores import Crediting
-from aibrix_twisted.policy.scorer import Scorer
 
 #: What being loaded as much as the mean, above it, costs in shares of the prompt.
 BETA: Final = 1.0
 
 
-class LoadAware(Crediting, Scorer):
+class LoadAware(Crediting):
     """The highest score."""
 
     __slots__ = ()
 
     name = "load-aware"
     most = True
-
-    def __init__(self, index: PrefixIndex) -> None:
-        super().__init__(index)
 
     def scores(self, candidates: Sequence[Replica], ask: Ask, now: float) -> Sequence[float]:
         """Share of the prompt that it has, less the share of the mean load that it is above it."""

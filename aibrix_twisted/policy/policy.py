@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence, Set
-from typing import Any, ClassVar, TypeVar
+from typing import Any, TypeVar
 
-from zope.interface import implementer
+from zope.interface import classImplements
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import IPolicy, Random
@@ -16,15 +16,14 @@ from aibrix_twisted.policy.choice import Choice, Usage
 _T = TypeVar("_T")
 
 
-@implementer(IPolicy)
 class Policy(ABC):
     """One that needs nothing, and learns nothing, unless it says so."""
 
     __slots__ = ()
 
-    name: ClassVar[str]
-    needs: ClassVar[Needs] = Needs.NOTHING
-    learns: ClassVar[bool] = False
+    name: str
+    needs: Needs = Needs.NOTHING
+    learns: bool = False
 
     @abstractmethod
     def choose(self, candidates: Sequence[Replica], ask: Ask, now: float, rng: Random) -> Choice | None:
@@ -42,6 +41,9 @@ class Policy(ABC):
 
     def ended(self, memo: Any, now: float, *, well: bool, usage: Usage | None) -> None:  # noqa: B027
         """It is over."""
+
+
+classImplements(Policy, IPolicy)
 
 
 def kept(remembered: Mapping[str, _T], names: Set[str]) -> dict[str, _T]:

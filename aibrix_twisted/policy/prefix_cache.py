@@ -17,10 +17,9 @@ from aibrix_twisted.policy.choice import Choice, Fallback, Missing
 from aibrix_twisted.policy.least_loaded import least_loaded, loads_of
 from aibrix_twisted.policy.lot import drawn
 from aibrix_twisted.policy.prefix_scores import Crediting, percents, spread
-from aibrix_twisted.policy.scorer import Scorer
 
 
-class PrefixCache(Crediting, Scorer):
+class PrefixCache(Crediting):
     """AIBrix's rule."""
 
     __slots__ = ("_deviations", "_imbalance")

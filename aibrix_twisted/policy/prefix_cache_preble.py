@@ -9,9 +9,9 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence, Set
-from typing import Final
+from typing import Any, Final
 
-from aibrix_twisted.domain.prefix_index import Credit, PrefixIndex
+from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.prompt import BYTES_A_TOKEN
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import Random
@@ -23,7 +23,6 @@ from aibrix_twisted.policy.policy import kept
 from aibrix_twisted.policy.preble_cost import ANSWER_TOKENS, TOKEN_S, prefill_s
 from aibrix_twisted.policy.prefix_cache import imbalanced
 from aibrix_twisted.policy.prefix_scores import Crediting
-from aibrix_twisted.policy.scorer import Scorer
 
 #: A prompt of which a greater share is known goes to who knows it.
 EXPLOITED: Final = 0.5
@@ -60,7 +59,7 @@ class _Given:
         self._sum += seconds
 
 
-class PrefixCachePreble(Crediting, Scorer):
+class PrefixCachePreble(Crediting):
     """Preble's rule, with AIBrix's look at the balance before it."""
 
     __slots__ = ("_given", "_imbalance")
@@ -104,7 +103,7 @@ class PrefixCachePreble(Crediting, Scorer):
         equals = [candidates[place] for place in places if costs[place] == least]
         return Choice(drawn(equals, rng), {"matched_blocks": depths, "cost_s": costs, "load": loads})
 
-    def chosen(self, replica: Replica, ask: Ask, now: float) -> Credit | None:
+    def chosen(self, replica: Replica, ask: Ask, now: float) -> Any:
         """It has been given this one."""
         (depth,) = self.index.depths(ask.prompt, (replica,))
         self._given.setdefault(replica.name, _Given()).add(_cost(ask, depth), now)

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from math import fsum, sqrt
+from typing import Any
 
-from aibrix_twisted.domain.prefix_index import Credit, PrefixIndex
+from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.policy.ask import Ask, Needs
 from aibrix_twisted.policy.choice import Usage
-from aibrix_twisted.policy.policy import Policy
+from aibrix_twisted.policy.scorer import Scorer
 
 
-class Crediting(Policy):
+class Crediting(Scorer):
     """A policy that goes by the prefix index, and keeps it."""
 
     __slots__ = ("index",)
@@ -23,11 +24,11 @@ class Crediting(Policy):
     def __init__(self, index: PrefixIndex) -> None:
         self.index = index
 
-    def chosen(self, replica: Replica, ask: Ask, now: float) -> Credit | None:
+    def chosen(self, replica: Replica, ask: Ask, now: float) -> Any:
         """The prompt is expected of the replica from now on."""
         return self.index.expect(ask.prompt, replica, now) if ask.prompt.hashes else None
 
-    def ended(self, memo: Credit | None, now: float, *, well: bool, usage: Usage | None) -> None:
+    def ended(self, memo: Any, now: float, *, well: bool, usage: Usage | None) -> None:
         """It has it, or has not."""
         if memo is not None:
             if well:

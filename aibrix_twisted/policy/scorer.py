@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Sequence
 from math import isfinite, nan
-from typing import ClassVar, Final
+from typing import Final
 
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.interfaces import Random
@@ -27,8 +27,8 @@ class Scorer(Policy):
 
     __slots__ = ()
 
-    most: ClassVar[bool] = False
-    missing: ClassVar[Missing] = Missing.METRICS
+    most: bool = False
+    missing: Missing = Missing.METRICS
 
     @abstractmethod
     def scores(self, candidates: Sequence[Replica], ask: Ask, now: float) -> Sequence[float]:

@@ -62,7 +62,6 @@ class Slo(Policy):
 
     __slots__ = ("_bounded", "_packs", "_predictor", "_profile_of", "_slo", "_used", "name")
 
-    name: str  # type: ignore[misc]
     needs = Needs.PROMPT
     learns = True
 

@@ -39,6 +39,8 @@ class Asked:
     """What was asked.
 
     @ivar model: as the client spelled it; empty where the path does without.
+    @ivar document: the body as it was decoded, or C{None} where it is a form, or where it is decided who answers: many
+        times larger than the body, it is not kept for longer.
     @ivar choices: how many answers one request asks for: C{n} for each prompt.
     @ivar stream_options: the member is there.
     @ivar include_usage: usage is asked for, or C{stream_options} is nothing that could be edited so as to ask.
@@ -49,6 +51,7 @@ class Asked:
 
     __slots__ = (
         "choices",
+        "document",
         "include_usage",
         "max_tokens",
         "model",
@@ -66,6 +69,7 @@ class Asked:
         self.model = model
         self.stream = stream
         self.user = user
+        self.document: dict[str, Any] | None = None
         self.max_tokens: int | None = None
         self.choices = 1
         self.stream_options = False
@@ -88,6 +92,7 @@ def peek(route: Route, content_type: bytes | None, body: bytes, bounds: Bounds =
         _check_kind(content_type)
     document = _decoded(body, bounds)
     asked = Asked(route, _model(route, document.get("model")), _stream(document.get("stream")))
+    asked.document = document
     if _MORE.isdisjoint(document):  # the usual case, in one look
         asked.stateful = route.dialect is Dialect.RESPONSES
         asked.max_tokens = _limit(document.get("max_tokens"))

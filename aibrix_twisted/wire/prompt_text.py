@@ -39,20 +39,11 @@ class PromptText(NamedTuple):
     scope: bytes = b""
 
 
-def prompt_text(dialect: Dialect, body: bytes) -> PromptText:
-    """Of a body that was read before, and is what its path takes.  What has no prompt that we know of is empty."""
-    members = _MEMBERS.get(dialect)
-    if members is None:
-        return PromptText(b"")
-    try:
-        document = orjson.loads(body)
-    except orjson.JSONDecodeError:  # a form
-        return PromptText(b"")
-    if not isinstance(document, dict):
-        return PromptText(b"")
-    found = [document[name] for name in members if document.get(name) is not None]
+def prompt_text(dialect: Dialect, document: dict[str, Any]) -> PromptText:
+    """Of a body that is what its path takes.  What has no prompt that we know of is empty."""
+    found = [document[name] for name in _MEMBERS.get(dialect, ()) if document.get(name) is not None]
     salt = document.get("cache_salt")
-    return PromptText(b"".join(map(_text, found)), salt.encode() if isinstance(salt, str) else b"")
+    return PromptText(b"".join([_text(value) for value in found]), salt.encode() if isinstance(salt, str) else b"")
 
 
 def _text(value: Any) -> bytes:

@@ -268,7 +268,7 @@ def body(data: bytes) -> None:
         document = json.loads(data, object_pairs_hook=_doubled)
         assert asked.model == (document.get("model") or "")
         assert asked.stream is bool(document.get("stream"))
-        prompt_text(route.dialect, data)
+        prompt_text(route.dialect, document)
         if asked.model:
             assert json.loads(set_model(data, "other")) == {**document, "model": "other"}
         options = document.get("stream_options")

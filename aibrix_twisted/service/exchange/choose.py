@@ -5,8 +5,9 @@ from __future__ import annotations
 from base64 import b64decode
 from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
+import orjson
 from twisted.logger import Logger
 
 from aibrix_twisted.domain.exchange import Exchange
@@ -63,7 +64,7 @@ class _Lazy:
 
     def tokens(self) -> int:
         """How many it has, roughly."""
-        self.text = text = self.text or prompt_text(self._asked.route.dialect, self._body)
+        self.text = text = self.text or _text_of(self._asked, self._body)
         return Prompt(len(text.text)).tokens
 
 
@@ -175,7 +176,7 @@ class Chooser:
             return routing
         prompt = NO_PROMPT
         if needs is Needs.PROMPT:
-            text = text or prompt_text(asked.route.dialect, body)
+            text = text or _text_of(asked, body)
             prompt = prompt_of(text.text, self.settings.prefix_cache.block_bytes, scope=text.scope)
         return Routing(planned, self._ask(prompt, fields, asked))
 
@@ -326,6 +327,14 @@ def session_of(said: bytes) -> str:
         return b64decode(said, validate=True).decode()
     except (NotBase64, UnicodeDecodeError):
         return ""
+
+
+def _text_of(asked: Asked, body: bytes) -> PromptText:
+    """The prompt's; decoded anew where the request has waited for its model to be known."""
+    document: Any = asked.document
+    if document is None and not asked.route.multipart:
+        document = orjson.loads(body)
+    return prompt_text(asked.route.dialect, document or {})
 
 
 def _at_fault(kind: type[ClientError], header: str, said: str) -> ClientError:

@@ -137,6 +137,7 @@ class Run:
             self._priority = priority_of(head)
             self._lot = exchanges.rng.random() if self._fleet.models else 0.0
             self._resolve()
+            asked.document = None
         except GatewayError as error:
             self.refuse(error)
             return

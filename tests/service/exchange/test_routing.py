@@ -63,7 +63,7 @@ class RoutingTestCase(SynchronousTestCase):
     def depths(self, text: str = LONG) -> list[int]:
         """How much of a prompt each replica is taken to have, in blocks."""
         exchanges = self.bench.exchanges
-        prompt = prompt_of(prompt_text(Dialect.CHAT, body(text)).text, 128)
+        prompt = prompt_of(prompt_text(Dialect.CHAT, orjson.loads(body(text))).text, 128)
         return exchanges.chooser.indexes["m"].depths(prompt, self.replicas)
 
 
@@ -151,6 +151,19 @@ class LearnTests(RoutingTestCase):
         self.assertEqual([depth > 4 for depth in self.depths()], [first == "gpu0", first == "gpu1"])
         for _ in range(5):
             self.assertEqual(self.headers(body(LONG + "and on"))["x-aibrix-replica"], first)
+
+    def test_a_model_that_nobody_had_said_yet(self) -> None:
+        """The body is decoded anew then: as it was decoded first it is not kept while the request waits."""
+        self.bench.replicas = (replica("gpu0", None),)
+        self.bench.publish()
+        self.ask()
+        self.assertEqual(len(self.bench.reactor.connects), 0)
+        self.bench.replicas[0].models = ("m",)
+        self.bench.publish()
+        self.bench.advance(1)
+        self.up, self.upwire = self.bench.upstream()
+        self.up.dataReceived(JSON)
+        self.assertGreater(self.depths()[0], 4)
 
     def test_under_way(self) -> None:
         """Whoever has been given it is taken to have it already: a burst stays together."""
