@@ -87,52 +87,29 @@ class _Replicas(Directory):
         return Page(makers, self._guard).render(request)
 
 
-class _Explain(Directory):
-    """C{/api/explain}: each request by its id."""
+class _Exchanges(Directory):
+    """Something of each exchange by its id, and, where there is such a thing, of all together."""
 
     isLeaf = False
 
-    def __init__(self, state: AdminState, guard: Guard) -> None:
+    def __init__(
+        self, guard: Guard, one: Callable[[str], Document | Deferred[Document]], together: Make | None = None
+    ) -> None:
         super().__init__()
-        self._state = state
         self._guard = guard
+        self._one = one
+        self._together = _nothing() if together is None else Page({b"GET": together}, guard)
 
     def getChild(self, path: bytes, request: Request) -> Resource:
         """One of them."""
         id, rest = path.decode("utf-8", "replace"), request.postpath  # type: ignore[attr-defined]  # as above
         if not id or rest:
             return _nothing()
-        state = self._state
-        return Page(
-            {b"GET": lambda _: known_to_any(state, EXPLAIN, id, lambda: explain_document(state, id))}, self._guard
-        )
-
-
-class _Requests(Directory):
-    """C{/api/requests}, and each of them by its id."""
-
-    isLeaf = False
-
-    def __init__(self, state: AdminState, guard: Guard) -> None:
-        super().__init__()
-        self._state = state
-        self._guard = guard
-
-    def getChild(self, path: bytes, request: Request) -> Resource:
-        """One of them."""
-        id, rest = path.decode("utf-8", "replace"), request.postpath  # type: ignore[attr-defined]  # as above
-        if not id or rest:
-            return _nothing()
-        state = self._state
-        return Page(
-            {b"GET": lambda _: known_to_any(state, REQUEST, id, lambda: request_document(state, id))}, self._guard
-        )
+        return Page({b"GET": lambda _: self._one(id)}, self._guard)
 
     def render(self, request: Request) -> bytes | int:
-        """Those that are asked for."""
-        state = self._state
-        makers: dict[bytes, Make] = {b"GET": lambda request: requests_of_all(state, request.args)}
-        return Page(makers, self._guard).render(request)
+        """All of them."""
+        return self._together.render(request)
 
 
 class AdminState(Seen, Routed, Protocol):
@@ -167,12 +144,18 @@ def api(state: AdminState, guard: Guard) -> Resource:
     """Everything below C{/api}."""
     desk, described = state.desk, json_document(openapi_document())
 
+    def explained(id: str) -> Document | Deferred[Document]:
+        return known_to_any(state, EXPLAIN, id, lambda: explain_document(state, id))
+
+    def request_of(id: str) -> Document | Deferred[Document]:
+        return known_to_any(state, REQUEST, id, lambda: request_document(state, id))
+
     def page(method: bytes, make: Make) -> Page:
         return Page({method: make}, guard)
 
     root = Directory()
-    root.putChild(b"requests", _Requests(state, guard))
-    root.putChild(b"explain", _Explain(state, guard))
+    root.putChild(b"requests", _Exchanges(guard, request_of, lambda request: requests_of_all(state, request.args)))
+    root.putChild(b"explain", _Exchanges(guard, explained))
     root.putChild(b"route", page(b"POST", lambda request: json_document(route_document(state, _json(_body(request))))))
     root.putChild(b"flights", page(b"GET", lambda _: flights_document(state)))
     root.putChild(b"fleet", page(b"GET", lambda _: json_document(fleet_document(state, desk))))
