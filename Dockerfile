@@ -21,8 +21,10 @@ RUN AIBRIX_COMPILE=always python -m pip wheel --no-cache-dir --no-deps --wheel-d
 # ... and taken from there into an image with nothing else: no compiler, no index, no sources.
 FROM python:3.13-slim
 
+# The folder is for what is to outlive the container, on a volume; whatever user it is run as, that one can write there.
 RUN groupadd --gid 10001 gateway \
-    && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway
+    && useradd --uid 10001 --gid gateway --no-create-home --home-dir /nonexistent gateway \
+    && install --directory --mode 0777 /var/lib/aibrix-gateway
 
 COPY --from=build /opt/aibrix-gateway /opt/aibrix-gateway
 

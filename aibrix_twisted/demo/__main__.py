@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 
 from aibrix_twisted.demo.profiles import PROFILES
 from aibrix_twisted.demo.speed import Speed
 
 
-def main() -> None:
-    """Serve until interrupted."""
+def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
+    """
+    @param arguments: the command line; C{None}: that of this process.
+    @raise SystemExit: it is wrong, which has been said.
+    """
     parser = argparse.ArgumentParser(prog="python -m aibrix_twisted.demo", description=__doc__)
     parser.add_argument("--listen", default="127.0.0.1:8000", metavar="HOST:PORT")
     parser.add_argument("--name", default="demo")
@@ -22,7 +26,12 @@ def main() -> None:
     parser.add_argument("--api-key", default="", help="asked for on /v1")
     parser.add_argument("--context", type=int, default=0, help="tokens of prompt and answer together; 0: no bound")
     parser.add_argument("--echo-request-id", action="store_true", help="answer with the request's x-request-id")
-    given = parser.parse_args()
+    return parser.parse_args(arguments)
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    given = parse()
 
     from aibrix_twisted.service.reactor import install
 

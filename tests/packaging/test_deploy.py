@@ -25,6 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = ROOT / "deploy" / "gateway.example.toml"
 SYSTEMD = ROOT / "deploy" / "systemd"
 UNIT = SYSTEMD / "aibrix-gateway.service"
+INSTALLED = ROOT / "aibrix_twisted" / "ctl" / "units" / "gateway.toml"
 ROTATION = ROOT / "deploy" / "logrotate" / "aibrix-gateway"
 
 #: A line that is a setting, commented out or not.
@@ -132,6 +133,20 @@ class UnitTests(SynchronousTestCase):
         text = (SYSTEMD / "aibrix-gateway.socket").read_text("utf-8")
         self.assertIn("\nListenStream=0.0.0.0:8080\nFileDescriptorName=data\n", text)
         self.assertEqual(Settings().listen, ("tcp:8080",))
+
+    def test_it_has_the_folders_that_it_writes_to(self) -> None:
+        """What the configuration that is installed keeps lies where the unit lets it write, and so does what the pages name."""
+        name = "aibrix-gateway"
+        for kind in ("State", "Logs", "Runtime"):
+            self.assertEqual((self.service[f"{kind}Directory"], self.service[f"{kind}DirectoryMode"]), (name, "0750"))
+        self.assertEqual(self.service["RuntimeDirectoryPreserve"], "restart")  # as the sockets that lie there
+        settings = Source(str(INSTALLED), {}).load()
+        kept = (settings.discovery.state_file, settings.prefix_cache.state_file)
+        self.assertEqual({str(Path(path).parent) for path in kept}, {f"/var/lib/{name}"})
+        self.assertEqual(len(set(kept)), 2)
+        self.assertEqual((settings.listen, settings.admin), (Settings().listen, Settings().admin))
+        for page in ("aibrixctl.md", "install.md", "systemd.md"):
+            self.assertIn(f"unix:/run/{name}/admin.sock", (ROOT / "docs" / page).read_text("utf-8"))
 
     def test_systemd_understands_it(self) -> None:
         """C{systemd-analyze verify} says nothing: it exits with 0 whatever it says."""
