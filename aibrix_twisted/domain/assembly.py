@@ -60,7 +60,9 @@ TRANSITIONS: Final[dict[Phase, dict[str, Phase]]] = {
     Phase.ENDED: {"head": Phase.ENDED, "body": Phase.ENDED, "end": Phase.ENDED},
 }
 
+# Up to Python 3.11 it takes as long to look up a member of an enum as to look at a response otherwise.
 _AWAITING_HEAD, _STREAMING, _ENDED = Phase
+_WHOLE, _CUT, _BROKEN, _OPAQUE = Payload
 
 
 class Ending:
@@ -106,11 +108,11 @@ def outcome_of(cause: Cause, payload: Payload | None, *, close_delimited: bool) 
     said = _WHATEVER_CAME.get(cause)
     if said is not None:
         return said
-    if payload is Payload.BROKEN:
+    if payload is _BROKEN:
         return Outcome.BROKEN
     if cause is Cause.FINAL_CHUNK:
-        return Outcome.MALFORMED if payload is Payload.CUT else Outcome.COMPLETE
-    whole = payload is Payload.WHOLE or payload is Payload.OPAQUE
+        return Outcome.MALFORMED if payload is _CUT else Outcome.COMPLETE
+    whole = payload is _WHOLE or payload is _OPAQUE
     return Outcome.COMPLETE if close_delimited and whole else Outcome.TRUNCATED
 
 

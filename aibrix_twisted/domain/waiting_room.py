@@ -30,6 +30,10 @@ class Priority(enum.IntEnum):
     LOW = 2
 
 
+#: That of a request which names none.
+NORMAL: Final = Priority.NORMAL
+
+
 class Ticket(Generic[Owner]):
     """A place in the room.
 

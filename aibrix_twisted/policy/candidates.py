@@ -36,7 +36,7 @@ def candidates(
     """
     if not replicas:
         return Lack.DOWN
-    if not tried and all([replica.health.plain and replica.models is not None for replica in replicas]):
+    if not tried and all(replica.health.plain and replica.models is not None for replica in replicas):
         free = [replica for replica in replicas if replica.has_room(now, engine_waiting)]
         return replicas if len(free) == len(replicas) else (free or Lack.BUSY)
     standing = [replica for replica in replicas if replica.models is not None and replica.health.is_standing(now)]

@@ -49,8 +49,11 @@ class Choice:
         self.fallbacks = fallbacks
 
 
-class Usage(NamedTuple):
+class Usage:
     """What an engine says that a request took, in tokens."""
 
-    input_tokens: int
-    output_tokens: int
+    __slots__ = ("input_tokens", "output_tokens")
+
+    def __init__(self, input_tokens: int, output_tokens: int) -> None:
+        self.input_tokens = input_tokens
+        self.output_tokens = output_tokens

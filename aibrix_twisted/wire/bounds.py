@@ -78,7 +78,8 @@ def check_document(body: bytes, document: dict[str, Any], bounds: Bounds) -> Non
     """
     # As a library writes it that is what is in it and no more: no name was dropped, no number shortened.
     usual = orjson.dumps(document) == body
-    if usual and body.count(b"{") + body.count(b"[") <= bounds.depth and body.count(b":") <= bounds.names:
+    few = len(body) < bounds.names or body.count(b":") <= bounds.names
+    if usual and few and body.count(b"{") + body.count(b"[") <= bounds.depth:
         return
     names, floats = _measured(document, bounds)
     if names > bounds.names:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import orjson
 from zope.interface import classImplements
 
 from aibrix_twisted.interfaces import IBodyDecoder, Payload
 from aibrix_twisted.wire.usage import Usage, usage_of
+
+_WHOLE: Final = Payload.WHOLE
 
 
 class WholeBody:
@@ -65,7 +69,7 @@ class WholeBody:
         except orjson.JSONDecodeError:
             return Payload.CUT
         self.usage = usage_of(document)
-        return Payload.WHOLE
+        return _WHOLE
 
 
 classImplements(WholeBody, IBodyDecoder)

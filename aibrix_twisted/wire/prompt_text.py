@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from hashlib import blake2b
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import orjson
 
@@ -29,14 +29,17 @@ _MEMBERS: Final[dict[Dialect, tuple[str, ...]]] = {
 _DATA: Final = re.compile(rb"(?<=;base64,)[A-Za-z0-9+/=]{256,}")
 
 
-class PromptText(NamedTuple):
+class PromptText:
     """What routing goes by.
 
     @ivar scope: what must be equal, too, for an engine to share anything (vLLM's C{cache_salt}).
     """
 
-    text: bytes
-    scope: bytes = b""
+    __slots__ = ("scope", "text")
+
+    def __init__(self, text: bytes, scope: bytes) -> None:
+        self.text = text
+        self.scope = scope
 
 
 def prompt_text(dialect: Dialect, document: dict[str, Any]) -> PromptText:

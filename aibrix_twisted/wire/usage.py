@@ -8,8 +8,8 @@ from typing import Any, Final
 _ELSEWHERE: Final = (("response", "usage"), ("message", "usage"), ("meta", "tokens"), ("meta", "billed_units"))
 
 
-#: What a plain answer says, and no more.
-_PLAIN: Final = frozenset({"prompt_tokens", "completion_tokens", "total_tokens"})
+#: What a plain answer says: C{prompt_tokens}, C{completion_tokens} and C{total_tokens}, and no more.
+_PLAIN: Final = 3
 
 
 class Usage:
@@ -72,10 +72,10 @@ def merged(earlier: Usage | None, later: Usage | None) -> Usage | None:
 
 
 def _read(said: dict[str, Any]) -> Usage | None:
-    if said.keys() == _PLAIN:  # the usual case
-        given, made = said["prompt_tokens"], said["completion_tokens"]
-        if type(given) is int and type(made) is int and given >= 0 and made >= 0:
-            return Usage(given, made)
+    if len(said) == _PLAIN and "total_tokens" in said:  # the usual case
+        plain, made = said.get("prompt_tokens"), said.get("completion_tokens")
+        if type(plain) is int and type(made) is int and plain >= 0 and made >= 0:
+            return Usage(plain, made)
     given = _count(said, "prompt_tokens", "input_tokens")
     made = _count(said, "completion_tokens", "output_tokens")
     if given is None and made is None:

@@ -197,7 +197,8 @@ class _Judge:
             if call.ended == "closed" and not told and line["outcome"] != "abandoned":
                 self.say(call, f"its stream just ends: ...{bytes(seen.body[-100:])!r}")
         if call.asked is not None and _went_on(line):
-            self.wrong += [f"{call.id}: {wrong}" for wrong in faults_of(call.asked, body, whole=call.ended == "whole")]
+            faults = faults_of(call.asked, body, whole=call.ended == "whole", counted=not self.ended_early(call))
+            self.wrong += [f"{call.id}: {wrong}" for wrong in faults]
             self.usage(call, line)
             return
         edited = "stream_options" in (seen.header("x-aibrix-edited") or "") or "stream_options" in line["edited"]
@@ -222,14 +223,18 @@ class _Judge:
         asked, seen = call.asked, call.seen
         if asked is None or seen is None or line["outcome"] != "complete" or seen.status != 200:
             return
-        if any(each.fault == "early_done" for each in self.served.get(call.id, ())):
-            return  # it ended before it said
+        if self.ended_early(call):
+            return
         took = line["input_tokens"], line["output_tokens"]
         said = (len(asked.prompt), asked.count * asked.choices)
         if line["heal"] and took[1] is None:
             return  # neither engine said so
         if asked.path != "/v1/embeddings" and took != said:
             self.say(call, f"took {said} tokens, and is logged with {took}")
+
+    def ended_early(self, call: Call) -> bool:
+        """An engine did, before it said what it took."""
+        return any(each.fault == "early_done" for each in self.served.get(call.id, ()))
 
     def asked(self, call: Call, served: Served) -> None:
         """What an engine got is what the client sent, but for edits."""

@@ -95,5 +95,5 @@ class DialectTests(SynchronousTestCase):
     def test_what_has_none(self) -> None:
         """A form, or what is no prompt to any engine."""
         for dialect in Dialect:
-            self.assertEqual(prompt_text(dialect, {}), (b"", b""))
-        self.assertEqual(prompt_text(Dialect.AUDIO, {"input": "x"}), (b"", b""))
+            self.assertEqual(text_of(dialect), b"")
+        self.assertEqual(text_of(Dialect.AUDIO, input="x"), b"")

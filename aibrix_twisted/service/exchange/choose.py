@@ -40,6 +40,9 @@ _log = Logger()
 
 _NONE_TRIED: Tried = {}
 
+_NOTHING: Final = Needs.NOTHING
+_PROMPT: Final = Needs.PROMPT
+
 Fields = Mapping[bytes, bytes]
 
 #: A session's key may be so long, in bytes; a longer one is none, as in AIBrix.
@@ -71,14 +74,17 @@ class _Lazy:
 class Routing:
     """How an exchange is routed: the same for each of its attempts, and for each exchange that wants nothing special.
 
+    @ivar model: which model's policy that is.
     @ivar plan: who decides.
     @ivar ask: what the policy may know.
     """
 
-    __slots__ = ("ask", "plan")
+    __slots__ = ("ask", "model", "plan", "policy")
 
-    def __init__(self, plan: Plan, ask: Ask) -> None:
+    def __init__(self, model: str, plan: Plan, policy: Policy, ask: Ask) -> None:
+        self.model = model
         self.plan = plan
+        self.policy = policy
         self.ask = ask
 
 
@@ -109,7 +115,7 @@ class Chooser:
         self._fell_back = fell_back
         self._warned: set[tuple[str, Fallback]] = set()
         self.settings = settings
-        self._plain: dict[str, Routing] = {}
+        self._usual: dict[str, Routing] = {}
         self._made: dict[tuple[str, str], Policy] = {}
         self._blends: dict[tuple[str, str], Policy] = {}
         self.indexes: dict[str, PrefixIndex] = {}
@@ -122,8 +128,9 @@ class Chooser:
         """Take these settings."""
         before, self.settings = self.settings, settings
         prefix = settings.prefix_cache
+        self._block_bytes = prefix.block_bytes
         self._planner = Planner(settings.policy, settings.model)
-        self._plain.clear()
+        self._usual.clear()
         self._engine_waiting = settings.queue.engine_waiting
         self._slos = {model.name: model.slo for model in settings.model}
         self._profiles = [_profile_of(wanted) for wanted in settings.gpu_profile]
@@ -159,26 +166,27 @@ class Chooser:
         wishes = _wishes_of(fields)
         text: PromptText | None = None
         if wishes is None:
-            plain = self._plain.get(model)
-            if plain is not None:
-                return plain  # the usual case
-            planned = self._planner.usual(model)
+            routing = self._usual.get(model) or self._found_usual(model)
         else:
             lazy = _Lazy(asked, body)
-            planned = self._planned(model, wishes, Size(lazy.tokens, asked.max_tokens))
+            plan = self._planned(model, wishes, Size(lazy.tokens, asked.max_tokens))
+            routing = Routing(model, plan, self._policy(model, plan.strategy), NOTHING_ASKED)
             text = lazy.text
-        policy = self._policy(model, planned.strategy)
+        policy = routing.policy
         needs = policy.needs
-        if needs is Needs.NOTHING:
-            routing = Routing(planned, NOTHING_ASKED)
-            if wishes is None:
-                self._plain[model] = routing
+        if needs is _NOTHING:
             return routing
         prompt = NO_PROMPT
-        if needs is Needs.PROMPT:
+        if needs is _PROMPT:
             text = text or _text_of(asked, body)
-            prompt = prompt_of(text.text, self.settings.prefix_cache.block_bytes, scope=text.scope)
-        return Routing(planned, self._ask(prompt, fields, asked))
+            prompt = prompt_of(text.text, self._block_bytes, scope=text.scope)
+        return Routing(model, routing.plan, policy, self._ask(prompt, fields, asked))
+
+    def _found_usual(self, model: str) -> Routing:
+        """How requests for a model are routed that wish nothing; kept, for most are."""
+        plan = self._planner.usual(model)
+        routing = self._usual[model] = Routing(model, plan, self._policy(model, plan.strategy), NOTHING_ASKED)
+        return routing
 
     def _planned(self, model: str, wishes: Wishes, size: Size) -> Plan:
         try:
@@ -223,7 +231,7 @@ class Chooser:
             )
         if isinstance(found, Lack):
             return found
-        policy = self._policy(model, plan.strategy)
+        policy = routing.policy if model == routing.model else self._policy(model, plan.strategy)
         choice = policy.choose(found, routing.ask, now, self._rng)
         if choice is None:
             return Lack.BUSY

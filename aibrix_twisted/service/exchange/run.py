@@ -18,7 +18,7 @@ from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.memory import Pressure
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.domain.waiting_room import Priority
+from aibrix_twisted.domain.waiting_room import NORMAL
 from aibrix_twisted.errors import DEFECT, ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.policy.candidates import Lack, Tried
@@ -105,7 +105,7 @@ class Run:
         self._body = b""
         self._routing: Routing | None = None
         self._lot = 0.0
-        self._priority = Priority.NORMAL
+        self._priority = NORMAL
         self._ready = 0.0
         self._tried: dict[Replica, int] = {}
         self._last: tuple[Attempt, Ending, Progress] | None = None

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from aibrix_twisted.domain.settings import QueueSettings
-from aibrix_twisted.domain.waiting_room import Priority, Ticket, WaitingRoom
+from aibrix_twisted.domain.waiting_room import NORMAL, Priority, Ticket, WaitingRoom
 from aibrix_twisted.errors import MalformedRequest
 from aibrix_twisted.service.telemetry.metrics import OTHER
 from aibrix_twisted.wire.head import RequestHead
@@ -100,7 +100,7 @@ def priority_of(head: RequestHead) -> Priority:
     """
     said = head.fields.get(b"x-aibrix-priority")
     if said is None:
-        return Priority.NORMAL
+        return NORMAL
     priority = _PRIORITIES.get(said.lower())
     if priority is None:
         expected = b", ".join(_PRIORITIES).decode()

@@ -202,7 +202,9 @@ class Metrics:
         for exchange in ended:
             name = exchange.model or OTHER
             key = name, exchange.route, exchange.status, exchange.outcome or outcome_label(exchange)
-            requests[key if key in requests or len(requests) < MAX_ROWS else (OTHER, *key[1:])] += 1
+            if len(requests) >= MAX_ROWS and key not in requests:
+                key = OTHER, key[1], key[2], key[3]
+            requests[key] += 1
             if exchange.error:
                 self._errors[exchange.error,] += 1
             served = exchange.served
