@@ -7,16 +7,14 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.metrics_core import Metric
-from twisted.application.service import MultiService, Service
-from twisted.application.strports import service as listener
-from twisted.internet.defer import Deferred, maybeDeferred
-from twisted.internet.protocol import Factory
+from twisted.application.service import MultiService
+from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
-from twisted.protocols.policies import WrappingFactory
 
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
@@ -30,10 +28,8 @@ from aibrix_twisted.service.admin.stats_shapes import Facts
 from aibrix_twisted.service.audit.auditor import Auditor
 from aibrix_twisted.service.config.load import ConfigError, Source
 from aibrix_twisted.service.config.replicas import key_of
-from aibrix_twisted.service.config.secure_endpoint import Door
 from aibrix_twisted.service.discovery.discovery import Discovery
 from aibrix_twisted.service.discovery.registry import Registry
-from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.exchange.choose import Chooser
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.exchange.prefix_state import keep_state, restore_state
@@ -41,6 +37,7 @@ from aibrix_twisted.service.owned import log_failure_of
 from aibrix_twisted.service.process.descriptors import max_clients
 from aibrix_twisted.service.process.detached import in_detached_thread
 from aibrix_twisted.service.process.drain import Drain
+from aibrix_twisted.service.process.listeners import ClientFactory, Listeners
 from aibrix_twisted.service.process.memory import resident_bytes
 from aibrix_twisted.service.process.sockets import Sockets
 from aibrix_twisted.service.process.strain import Strain
@@ -63,19 +60,6 @@ if TYPE_CHECKING:
 _log = Logger()
 
 
-class ClientFactory(Factory):
-    """Gives each client's connection its protocol."""
-
-    noisy = False
-
-    def __init__(self, exchanges: Exchanges) -> None:
-        self._exchanges = exchanges
-
-    def buildProtocol(self, addr: Any) -> Any:
-        """A client is coming."""
-        return DownstreamConnection(self._exchanges)
-
-
 class Gateway(MultiService):
     """The service that C{twistd} runs."""
 
@@ -93,12 +77,9 @@ class Gateway(MultiService):
         @param sockets: what is listened on, where it is to outlive the process; C{None}: the reactor opens it.
         """
         super().__init__()
-        self._sockets = sockets
         self._reactor = reactor
         self._source = source
         self._extra = extra
-        self._halted = False
-        self._handed_over = False
         self.settings = settings
         self.metrics = Metrics()
         self.metrics.configure(genai=settings.metrics.genai)
@@ -118,9 +99,8 @@ class Gateway(MultiService):
             rng,
         )
         boot_id = secrets.token_hex(6)
-        self._tracing = Tracing(
-            reactor, time.time_ns, lambda call: in_detached_thread(reactor, call), self.metrics, rng, boot_id
-        )
+        in_thread = partial(in_detached_thread, reactor)
+        self._tracing = Tracing(reactor, time.time_ns, in_thread, self.metrics, rng, boot_id)
         self.exchanges = Exchanges(
             reactor,
             settings,
@@ -133,7 +113,6 @@ class Gateway(MultiService):
             max_connections=max_clients(),
             tls_port=self._doors.port,
         )
-        self._strain = Strain(reactor, time.thread_time, self.exchanges.overload, self._hold)
         self._auditor = Auditor(self.exchanges, reactor, self._wall_clock)
         self._discovery = Discovery(reactor, self.exchanges.fleet_is, rng, self.pool.tls)
         self._discovery.configure(self._with_extra(settings))
@@ -143,27 +122,15 @@ class Gateway(MultiService):
         self.feed = Feed(reactor, Changes(self))
         self._started = reactor.seconds()
         self._admin_token = _token_of(settings)
-        self._listeners = MultiService()
-        for door in self._doors.clients:
-            self._listener(door, ClientFactory(self.exchanges)).setServiceParent(self._listeners)
-        self._listeners.setServiceParent(self)
         self._exposition = registry_of(self)
         self._peers: Peers | None = None
         self._asking: Asking | None = None
         self.reloaded_for_api: Callable[[], None] = _nothing
         self._admin_site = admin_site(self, self._exposition)
-        self._admin_clients, self._admin_listener = WrappingFactory(self._admin_site), MultiService()
-        self._admin_clients.noisy = False
-        if self._doors.admin is not None:
-            self._listener(self._doors.admin, self._admin_clients).setServiceParent(self._admin_listener)
-        self._admin_listener.setServiceParent(self)
-        self.drain = Drain(reactor, self.exchanges, self._stop_listening, self._halt)
-
-    def _listener(self, door: Door, factory: Any) -> Service:
-        factory = self._doors.factory(door, factory)
-        if self._sockets is not None:
-            return self._sockets.service(door.endpoint, factory)
-        return listener(door.endpoint, factory, reactor=self._reactor)
+        self._listeners = Listeners(reactor, self._doors, sockets, ClientFactory(self.exchanges), self._admin_site)
+        self._listeners.setServiceParent(self)
+        self._strain = Strain(reactor, time.thread_time, self.exchanges.overload, self._listeners.hold)
+        self.drain = Drain(reactor, self.exchanges, self._listeners.close_to_clients, reactor.stop)
 
     # -- what the admin pages read ---------------------------------------------------------------------------
 
@@ -197,6 +164,21 @@ class Gateway(MultiService):
     def buffer_limits(self) -> dict[str, int]:
         """Up to how many bytes an answer is gathered, by model."""
         return self.exchanges.sizes.answers
+
+    @property
+    def waiting(self) -> dict[str, int]:
+        """Requests that wait for a replica, by model."""
+        return self.exchanges.waiting.by_model
+
+    @property
+    def hedges(self) -> dict[str, int]:
+        """Second attempts, by outcome."""
+        return self.metrics.hedges
+
+    @property
+    def now(self) -> float:
+        """By the clock that engines' loads are stamped with, in seconds."""
+        return float(self._reactor.seconds())
 
     @property
     def turns(self) -> Histogram | None:
@@ -249,9 +231,8 @@ class Gateway(MultiService):
 
     def status(self) -> str:
         """What it does, in one line, for people who ask the service manager."""
-        replicas = self.fleet.replicas
-        up = sum(replica.up for replica in replicas)
-        line = f"{self.exchanges.under_way} in flight, {up} of {len(replicas)} replicas up"
+        in_flight, up, replicas = self.load_now()
+        line = f"{in_flight} in flight, {up} of {replicas} replicas up"
         return f"draining: {line}, {max(0.0, self.drain.left_s):.0f} s left" if self.draining else f"serving: {line}"
 
     # -- with other workers ----------------------------------------------------------------------------------
@@ -322,8 +303,8 @@ class Gateway(MultiService):
 
     async def _stop(self) -> None:
         stopped = super().stopService()
-        if not self._handed_over:  # else it is its successor's
-            keep_state(self.exchanges.chooser, self.fleet, now=self.now, wall=self._wall_clock())
+        if not self._listeners.handed_over:  # else it is its successor's
+            self.keep_for_successor()
         self._auditor.stop()
         self._strain.stop()
         self._doors.stop()
@@ -400,56 +381,9 @@ class Gateway(MultiService):
 
     def hand_over(self) -> None:
         """Another process serves: finish what is under way, however long it takes, and end this one."""
-        self._handed_over = True
-        log_failure_of(self._stop_admin(), "closing the admin listener")
+        self.feed.stop()  # what it had to say is said by another process
+        log_failure_of(self._listeners.hand_over(), "closing the admin listener")
         self.drain.without_bound()
-
-    def _stop_admin(self) -> Deferred[Any]:
-        """What it had to say is said by another process: whoever reads on is to ask there."""
-        self.feed.stop()
-        for client in tuple(self._admin_clients.protocols):
-            client.loseConnection()
-        stopped: Deferred[Any] = maybeDeferred(self._admin_listener.stopService)
-        return stopped
-
-    def _halt(self) -> None:
-        """End the process: once, for a reactor that stops cannot be stopped."""
-        if not self._halted:
-            self._halted = True
-            self._reactor.stop()
-
-    async def _stop_listening(self) -> None:
-        """New connections are refused, or wait for the next process where somebody keeps the sockets for it."""
-        sockets = self._sockets
-        if sockets is not None and not self._handed_over:
-            sockets.take_waiting()
-        if sockets is not None and self._handed_over:
-            sockets.hand_on()
-        await self._listeners.stopService()
-        if sockets is not None:
-            sockets.close()
-
-    @property
-    def waiting(self) -> dict[str, int]:
-        """Requests that wait for a replica, by model."""
-        return self.exchanges.waiting.by_model
-
-    @property
-    def hedges(self) -> dict[str, int]:
-        """Second attempts, by outcome."""
-        return self.metrics.hedges
-
-    @property
-    def now(self) -> float:
-        """By the clock that engines' loads are stamped with, in seconds."""
-        return float(self._reactor.seconds())
-
-    def _hold(self, held: bool) -> None:
-        """Let new clients wait in the system's queue, or accept them again."""
-        for service in self._listeners:
-            port = getattr(service._waitingPort, "result", None)  # Twisted says in no other way where it listens
-            if port is not None and port.connected:
-                (port.stopReading if held else port.startReading)()
 
     def _with_extra(self, settings: Settings) -> Settings:
         return dataclasses.replace(settings, replica=settings.replica + self._extra)

@@ -47,12 +47,13 @@ class Drain:
     ) -> None:
         """
         @param stop_listening: takes no new clients from then on.
-        @param halt: called at the end, and at once if it is asked for a second time.
+        @param halt: ends the process: called at the end, and at once if it is asked for a second time, but only once.
         """
         self._reactor = reactor
         self._exchanges = exchanges
         self._stop_listening = stop_listening
-        self._halt = halt
+        self._end_process = halt
+        self._halted = False
         self._deadline = inf
         self._begun = False
         self._unready_s = 0.0
@@ -91,6 +92,12 @@ class Drain:
             done = Deferred.fromCoroutine(self._run())
             log_failure_of(done, "draining")
             log_failure_of(done.addBoth(lambda _: self._halt()), "stopping")
+
+    def _halt(self) -> None:
+        """Once: a reactor that stops cannot be stopped."""
+        if not self._halted:
+            self._halted = True
+            self._end_process()
 
     async def _run(self) -> None:
         exchanges = self._exchanges
