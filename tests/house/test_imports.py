@@ -20,7 +20,7 @@ _IMPURE = frozenset({"twisted", "socket", "ssl", "select", "asyncio", "threading
 _STARTERS = {Path(PACKAGE, "tap.py"), Path(PACKAGE, "demo", "__main__.py")}
 
 #: Parts of service/ that others may use: they know of nobody.
-_COMMON = frozenset({"wheel", "owned", "reactor", "seldom", "tls"})
+_COMMON = frozenset({"wheel", "owned", "reactor", "seldom", "tls", "whole_file"})
 
 #: Who joins the parts together.
 _JOINERS = frozenset({"audit", "exchange", "process", "gateway", "reactor", "workers"})

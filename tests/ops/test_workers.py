@@ -8,6 +8,7 @@ import re
 import signal
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -253,6 +254,22 @@ def test_what_one_is_told_all_know(tmp_path: Path, fleet: list[str]) -> None:
         until(lambda: seen("more") == {"up"} and seen(name) == {"draining"}, "it has been told")
         assert post(admin, "/api/replicas/more", method="DELETE") == 202
         until(lambda: seen("more") <= {"none", "leaving"}, "nobody has it any more")
+
+
+def test_what_is_added_is_kept(tmp_path: Path, fleet: list[str]) -> None:
+    """In one file for all, into which each writes what it is told: they do not get into each other's way."""
+    kept = tmp_path / "replicas.json"
+    names = [f"late{number}" for number in range(8)]
+    with Workers(tmp_path, fleet, 3, more=f'[discovery]\nstate_file = "{kept}"\n') as several:
+        with ThreadPoolExecutor(4) as pool:
+            replicas = [{"url": f"http://127.0.0.1:1/{name}", "name": name, "models": ["late"]} for name in names]
+            assert set(pool.map(lambda replica: post(several.admin, "/api/replicas", replica), replicas)) == {201}
+        until(
+            lambda: sorted(replica["name"] for replica in json.loads(kept.read_bytes())) == names,
+            "the file has them all",
+        )
+        assert "will be forgotten" not in several.manager.log.read_text()
+    assert [path.name for path in tmp_path.glob("*replicas.json*")] == [kept.name]
 
 
 def test_a_breaker_is_everybodys(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ itself with a time to live is gone when that has passed without a renewal.
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +19,7 @@ from aibrix_twisted.domain.settings import ReplicaSettings
 from aibrix_twisted.service.config.load import ConfigError
 from aibrix_twisted.service.config.replicas import replicas_of
 from aibrix_twisted.service.owned import log_failure_of
+from aibrix_twisted.service.whole_file import write_beside
 
 _log = Logger()
 
@@ -186,11 +186,7 @@ class Registry:
             return
         path = Path(self._state_file)
         try:
-            beside = path.with_name(f".{path.name}.new")
-            with beside.open("wb") as file:
-                file.write(orjson.dumps([table_of(replica) for replica in self._added.values()]))
-                file.flush()
-                os.fsync(file.fileno())
+            beside = write_beside(path, (orjson.dumps([table_of(replica) for replica in self._added.values()]),))
             self.problem = self._set_aside(path) if self._unread else ""
             beside.replace(path)
             self._unread = False

@@ -20,6 +20,7 @@ from twisted.logger import Logger
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.prefix_index import PrefixIndex
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.service.whole_file import write_beside
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.exchange.choose import Chooser
@@ -62,7 +63,7 @@ def keep_state(chooser: Chooser, fleet: Fleet, *, now: float, wall: float) -> No
     replicas = {replica.name: replica for replica in fleet.replicas}
     try:
         save(prefix.state_file, chooser.indexes, replicas, prefix.block_bytes, now=now, wall=wall)
-    except OSError as error:
+    except (OSError, ValueError) as error:
         _log.error("what is known of caches is lost: {path}: {error}", path=prefix.state_file, error=error)
 
 
@@ -93,7 +94,7 @@ def save(
 
     @param replicas: by name, for what their engines have counted.
     @param now: by the reactor's clock; C{wall}: seconds since 1970.
-    @raise OSError: it cannot be written.
+    @raise OSError: it cannot be written; likewise C{ValueError}.
     """
     sections: list[dict[str, Any]] = []
     pieces: list[bytes] = []
@@ -105,13 +106,7 @@ def save(
             ages = array("I", [min(_OLDEST_S, round(abs(now - at))) for at in used])
             pieces += [_little(array("Q", hashes)), _little(ages)]
     head = {"version": _VERSION, "block_bytes": block_bytes, "saved_at": wall, "sections": sections}
-    unfinished = f"{path}.new"
-    with open(unfinished, "wb") as file:
-        file.write(orjson.dumps(head) + b"\n")
-        file.writelines(pieces)
-        file.flush()
-        os.fsync(file.fileno())
-    Path(unfinished).replace(path)
+    write_beside(Path(path), (orjson.dumps(head) + b"\n", *pieces)).replace(path)
 
 
 def load(path: str, block_bytes: int, *, now: float, wall: float) -> list[Kept]:

@@ -312,7 +312,7 @@ class StateFileTests(RegistryTestCase):
         """Leaves the file as it was, is a problem until one succeeds, and is made good by it."""
         self.registry.configure(str(self.path))
         self.registry.add(A)
-        blocker = self.path.with_name(".state.json.new")
+        blocker = self.path.with_name(f".state.json.{os.getpid()}.new")
         blocker.mkdir()
         self.registry.add(B)
         self.assertEqual((self.kept(), self.names(ADMIN)), (["a"], ["a", "b"]))
@@ -325,7 +325,7 @@ class StateFileTests(RegistryTestCase):
         """Who has the old one open reads it to its end; what was left by a write that broke off is in nobody's way."""
         self.registry.configure(str(self.path))
         self.registry.add(A)
-        self.path.with_name(".state.json.new").write_bytes(b"half of a li")
+        self.path.with_name(f".state.json.{os.getpid()}.new").write_bytes(b"half of a li")
         with self.path.open("rb") as reader:
             self.registry.add(B)
             self.assertEqual(orjson.loads(reader.read()), [table_of(A)])

@@ -111,8 +111,12 @@ class StateTests(SynchronousTestCase):
         """Is said; what was there before is there still."""
         self.written()
         before = self.path.read_bytes()
-        os.mkdir(f"{self.path}.new")
+        self.path.with_name(f".prefixes.{os.getpid()}.new").mkdir()
         self.said.clear()
         self.written()
         self.assertIn("is lost", formatEvent(self.said[0]))
         self.assertEqual(self.path.read_bytes(), before)
+        for place in ("/", "a\0b"):
+            self.said.clear()
+            keep_state(self.chooser(state_file=place), Fleet(), now=NOW, wall=WALL)
+            self.assertIn("is lost", formatEvent(self.said[0]), place)
