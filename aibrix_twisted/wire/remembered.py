@@ -20,6 +20,9 @@ from aibrix_twisted.wire.head import BadMessage, RequestHead, ResponseHead, pars
 _MAX_DIGITS: Final = 18
 _LENGTH: Final = re.compile(rb"\r\n(?i:content-length):[\t ]*([0-9]{1,%d})\r\n" % _MAX_DIGITS)
 
+#: Lengths that are looked up, which takes less than to read their digits.
+_SHORT: Final = {str(length).encode(): length for length in range(4096)}
+
 #: No head ends so: what follows its empty line is not given to us.
 _NEVER: Final = b"\0"
 
@@ -45,9 +48,13 @@ class LastHead:
     def length(self, raw: bytes) -> int:
         """What a head says of its length that is otherwise this one; -1: it is another."""
         before, after = self.before, self.after
-        if not before or not raw.startswith(before) or not raw.endswith(after):
+        begin, end = len(before), len(raw) - len(after)
+        if not before or end < begin or raw[:begin] != before or raw[end:] != after:
             return -1
-        digits = raw[len(before) : len(raw) - len(after)]
+        digits = raw[begin:end]
+        short = _SHORT.get(digits)
+        if short is not None:
+            return short
         return int(digits) if digits.isdigit() and len(digits) <= _MAX_DIGITS else -1
 
 

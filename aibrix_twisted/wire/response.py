@@ -139,7 +139,7 @@ class ResponseParser:
         if self._aligned:  # llhttp waits for a chunk; one that comes whole and alone need not trouble it
             end = data.find(b"\r\n", 1, 8)
             size = _SIZES.get(data[:end])
-            if size is not None and len(data) == size + end + 4 and data.endswith(b"\r\n"):
+            if size is not None and len(data) == size + end + 4 and data[-2:] == b"\r\n":
                 self._body(data[end + 2 : -2])
                 return
         pieces = chunks.pieces

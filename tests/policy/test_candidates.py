@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import time
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
@@ -256,9 +255,7 @@ class WholeTests(SynchronousTestCase):
     def test_a_thousand(self) -> None:
         """All of them where all is well, without a copy; and without the one that is not."""
         replicas = [a_replica(name=str(n)) for n in range(1000)]
-        began = time.perf_counter()
         self.assertIs(candidates(replicas, {}, 100.0, random.Random(1)), replicas)
-        self.assertLess(time.perf_counter() - began, 0.1)
         replicas[500].health.refused("gone", 100.0, random.Random(1))
         names = found(replicas)
         assert not isinstance(names, Lack)
