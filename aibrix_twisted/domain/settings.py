@@ -489,6 +489,8 @@ class Limits:
     @ivar stops: members of C{stop}.
     @ivar grammar_bytes: of a regular expression or a grammar that an answer has to match.
     @ivar template_kwargs: C{chat_template_kwargs} and C{chat_template} are passed on, else refused.
+    @ivar template_names: arguments that C{chat_template_kwargs} may have nevertheless, such as C{enable_thinking}, if
+        each is true, false, a number, or a text of up to 64 characters.
     @ivar answer_bytes: up to which an answer that is no stream is gathered before its head goes out.
     @ivar connections: clients at once; never more than 0.45 of the process's file descriptors.
     @ivar connections_per_address: of these; 0: no bound.
@@ -513,6 +515,7 @@ class Limits:
     stops: Annotated[int, Ge(0)] = 16
     grammar_bytes: Annotated[int, Ge(0)] = 4096
     template_kwargs: bool = False
+    template_names: tuple[Name, ...] = ()
     answer_bytes: Annotated[int, Ge(0)] = 8388608
     connections: Annotated[int, Ge(1)] = 20000
     connections_per_address: Annotated[int, Ge(0)] = 0

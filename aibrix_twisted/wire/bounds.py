@@ -41,6 +41,7 @@ class Bounds:
     @ivar stops: in C{stop}.
     @ivar grammar_bytes: of a regular expression or a grammar.
     @ivar template_kwargs: templates, and arguments for them, are passed on.
+    @ivar template_names: of arguments that are passed on in any case, if they are plain values.
     """
 
     depth: int = 64
@@ -50,6 +51,7 @@ class Bounds:
     stops: int = 16
     grammar_bytes: int = 4096
     template_kwargs: bool = False
+    template_names: tuple[str, ...] = ()
 
 
 #: A list that is longer is asked for the kinds that are in it, all at once.
@@ -165,9 +167,12 @@ def check_members(document: Mapping[str, Any], bounds: Bounds) -> None:
     for name in _GRAMMARS:
         _check_grammar(document.get(name), name, bounds)
     if not bounds.template_kwargs:
-        for name in _TEMPLATES:
-            if document.get(name):
-                raise BadRequest(f"{name!r} is not taken here: [limits] template_kwargs has it so", param=name)
+        if document.get("chat_template"):
+            raise BadRequest(
+                "'chat_template' is not taken here: [limits] template_kwargs has it so", param="chat_template"
+            )
+        if given := document.get(_TEMPLATE_KWARGS):
+            _check_template(given, bounds)
     for name in _FURTHER_IN:
         further = document.get(name)
         if isinstance(further, dict):
@@ -179,14 +184,41 @@ def _check_grammar(said: Any, name: str, bounds: Bounds) -> None:
         raise BadRequest(f"{name!r} has {length} bytes: expected {bounds.grammar_bytes} at most", param=name)
 
 
+def _check_template(given: Any, bounds: Bounds) -> None:
+    """Arguments for a template that may be among those that hurt nobody."""
+    if not bounds.template_names:
+        said = f"{_TEMPLATE_KWARGS!r} is not taken here: [limits] template_kwargs has it so"
+    elif not isinstance(given, dict):
+        said = f"{_TEMPLATE_KWARGS!r} is no object"
+    else:
+        said = ""
+        for name, value in given.items():
+            if name not in bounds.template_names:
+                taken = ", ".join(bounds.template_names)
+                said = f"{_TEMPLATE_KWARGS!r} has {_shown(name)}: expected {taken} ([limits] template_names)"
+            elif isinstance(value, (dict, list)) or (isinstance(value, str) and len(value) > _LONGEST_ARGUMENT):
+                said = f"{_shown(name)} in {_TEMPLATE_KWARGS!r}: expected true, false, a number, or a short text"
+    if said:
+        raise BadRequest(said, param=_TEMPLATE_KWARGS)
+
+
 #: Expressions and grammars, by their names in vLLM and SGLang, and in vLLM before 0.12.
 _GRAMMARS: Final = ("regex", "grammar", "ebnf", "guided_regex", "guided_grammar", "structural_tag")
-_TEMPLATES: Final = ("chat_template_kwargs", "chat_template")
+
+_TEMPLATE_KWARGS: Final = "chat_template_kwargs"
+
+#: Not for the template, but for who fills it in (transformers, apply_chat_template): what it returns, and of what.
+NOT_OF_A_TEMPLATE: Final = frozenset(
+    {"chat_template", "max_length", "padding", "return_dict", "return_tensors", "tokenize", "truncation"}
+)
+
+#: Characters of a text that is an argument for a template: C{"medium"}, a date, a language.
+_LONGEST_ARGUMENT: Final = 64
 
 #: Members that have such members.
 _FURTHER_IN: Final = ("structured_outputs", "sampling_params", "response_format")
 
-_BOUNDED: Final = frozenset({"n", "best_of", "stop", *_GRAMMARS, *_TEMPLATES, *_FURTHER_IN})
+_BOUNDED: Final = frozenset({"n", "best_of", "stop", *_GRAMMARS, "chat_template", _TEMPLATE_KWARGS, *_FURTHER_IN})
 
 
 def _shown(name: str) -> str:

@@ -105,6 +105,30 @@ class MemberTests(SynchronousTestCase):
             check_members(document, BOUNDS)
         check_members({"chat_template_kwargs": {"a": 1}, "chat_template": "x"}, Bounds(template_kwargs=True))
 
+    def test_arguments_of_a_template(self) -> None:
+        """Those that are named are taken as plain values; nothing else is, and the template itself never."""
+        named = Bounds(template_names=("thinking", "effort"))
+        for value in (True, False, None, 0, 1.5, "high", "x" * 64):
+            check_members({"chat_template_kwargs": {"thinking": value, "effort": "low"}}, named)
+        for arguments, words in (
+            ({"thinking": True, "chat_template": "x"}, "has 'chat_template': expected thinking, effort"),
+            ({"tokenize": False}, "has 'tokenize'"),
+            ({"a" * 99: 1}, "aaa...: expected"),
+            ({"effort": {"a": 1}}, "'effort' in 'chat_template_kwargs': expected true"),
+            ({"effort": ["a"]}, "a short text"),
+            ({"effort": "x" * 65}, "a short text"),
+            ({"effort": [], "thinking": True}, "a short text"),
+            ("thinking", "no object"),
+        ):
+            for document in (
+                {"chat_template_kwargs": arguments},
+                {"sampling_params": {"chat_template_kwargs": arguments}},
+            ):
+                bad = self.assertRaises(BadRequest, check_members, document, named)
+                self.assertEqual(bad.param, "chat_template_kwargs")
+                self.assertIn(words, str(bad))
+        self.assertRaises(BadRequest, check_members, {"chat_template": "x"}, named)
+
     def test_bad(self) -> None:
         """Beyond it; wherever the engine looks for it."""
         for document, param in (

@@ -32,6 +32,7 @@ from aibrix_twisted.service.config.replicas import (
 )
 from aibrix_twisted.service.config.secure_endpoint import Door, door, doors
 from aibrix_twisted.service.config.tls import certificate_faults, replica_tls_faults, tls_faults
+from aibrix_twisted.wire.bounds import NOT_OF_A_TEMPLATE
 
 __all__ = ["ConfigError", "Source", "key_of"]
 
@@ -89,6 +90,9 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
     for index, profile in enumerate(settings.gpu_profile):
         yield from _gpu_profile_faults(("gpu_profile", index), profile)
     yield from _discovery_faults(settings.discovery)
+    for index, name in enumerate(settings.limits.template_names):
+        if name in NOT_OF_A_TEMPLATE:
+            yield ("limits", "template_names", index), f"found {name!r}, expected the name of something in a template"
     yield from key_faults(("admin_auth", "token_file"), settings.admin_auth.token_file)
     yield from _tracing_fault(settings.tracing.endpoint)
 

@@ -45,6 +45,7 @@ def bounds_of(limits: Limits) -> Bounds:
         stops=limits.stops,
         grammar_bytes=limits.grammar_bytes,
         template_kwargs=limits.template_kwargs,
+        template_names=limits.template_names,
     )
 
 

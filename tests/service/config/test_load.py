@@ -104,6 +104,10 @@ class LoadTests(SynchronousTestCase):
                 '[[replica]]\nurl = "http://a:1"\napi_key_file = "/nope"',
                 "gateway.toml:3: replica[0].api_key_file: found '/nope'",
             ),
+            (
+                '[limits]\ntemplate_names = ["thinking", "tokenize"]',
+                "gateway.toml:2: limits.template_names[1]: found 'tokenize', expected the name of",
+            ),
             ('[[model]]\nname = "m"\n[[model]]\nname = "m"', "gateway.toml:4: model[1].name: found 'm' a second time"),
             (
                 '[[model]]\nname = "m"\naliases = ["x"]\n[[model]]\nname = "n"\naliases = ["x"]',

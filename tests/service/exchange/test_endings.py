@@ -405,6 +405,19 @@ def a_body_that_is_no_json(scene: Scene) -> None:
     scene.ask(b'{"model":')
 
 
+@ends(200, "complete", "final_chunk", attempts="complete")
+def an_argument_for_the_template_that_is_taken(scene: Scene) -> None:
+    scene.set_up(limits=Limits(template_names=("enable_thinking",)))
+    scene.ask(b'{"model":"m","messages":[],"chat_template_kwargs":{"enable_thinking":false}}')
+    scene.engine().say(ANSWERS["json"])
+
+
+@ends(400, "refused", None, "client_invalid_body")
+def an_argument_for_the_template_that_is_not(scene: Scene) -> None:
+    scene.set_up(limits=Limits(template_names=("enable_thinking",)))
+    scene.ask(b'{"model":"m","messages":[],"chat_template_kwargs":{"enable_thinking":false,"tokenize":true}}')
+
+
 @ends(413, "refused", None, "client_body_too_large")
 def a_body_that_is_too_large(scene: Scene) -> None:
     scene.set_up(limits=Limits(body_bytes=1024))
