@@ -15,6 +15,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from twisted.application.internet import StreamServerEndpointService
+from twisted.internet import unix
 from twisted.internet.abstract import isIPv6Address
 from twisted.internet.defer import Deferred, execute
 from twisted.internet.endpoints import serverFromString
@@ -38,7 +39,10 @@ class Sockets:
     """
 
     def __init__(self, reactor: Any, inherited: Inheritance | None = None, *, shared: bool = False) -> None:
-        """@param shared: others listen on the same addresses, each with a queue of its own."""
+        """
+        @param reactor: C{None}: sockets are opened and held, but nobody listens here.
+        @param shared: others listen on the same addresses, each with a queue of its own.
+        """
         inherited = inherited or Inheritance()
         self._reactor = reactor
         self._shared = shared
@@ -83,10 +87,13 @@ class Sockets:
         @raise CannotListenError: somebody listens there, or there is something else.
         """
         key = f"unix/{address}"
+        backlog = BACKLOG if backlog == _TWISTED_BACKLOG else backlog
         held = self._found(key)
         if held is None:
             held = _open_unix(address, mode, backlog)
-        return self._adopt(key, held, factory)
+        elif _has_a_file(address):
+            os.chmod(address, mode)  # it may be another one by now
+        return self._adopt(key, held, factory, backlog)
 
     def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> IListeningPort:
         """See L{twisted.internet.interfaces.IReactorSocket}."""
@@ -169,13 +176,26 @@ class Sockets:
             found.close()
         return None
 
-    def _adopt(self, key: str, held: socket.socket, factory: Any) -> Any:
+    def _adopt(self, key: str, held: socket.socket, factory: Any, backlog: int = BACKLOG) -> Any:
         held.setblocking(False)
         held.set_inheritable(False)
         self._held[key] = held
-        port: Any = self._reactor.adoptStreamPort(held.fileno(), held.family, factory)
+        if self._reactor is None:
+            return _Unheard()
+        port: Any
+        if held.family == socket.AF_UNIX:
+            port = _adopt_unix(self._reactor, held, factory, backlog)
+        else:
+            port = self._reactor.adoptStreamPort(held.fileno(), held.family, factory)
         self._ports.append(port)
         return port
+
+
+class _Unheard:
+    """In the place of a listening port: nobody listens here."""
+
+    def stopListening(self) -> None:
+        """It never did."""
 
 
 @implementer(IStreamServerEndpoint)
@@ -214,15 +234,31 @@ def open_tcp(port: int, backlog: int, interface: str, *, shared: bool = False) -
     return opened
 
 
+def _adopt_unix(reactor: Any, held: socket.socket, factory: Any, backlog: int) -> Any:
+    """As C{adoptStreamPort}, which would let everybody connect, whatever the mode of its file, and few wait."""
+    port = unix.Port._fromListeningDescriptor(reactor, held.fileno(), factory)
+    port.backlog = backlog
+    path = held.getsockname()
+    if _has_a_file(path):
+        port.mode = stat.S_IMODE(os.stat(path).st_mode)
+    port.startListening()
+    return port
+
+
+def _has_a_file(address: str | bytes) -> bool:
+    """Whether an address of Unix's is not one of the abstract ones, which the system gives as bytes."""
+    return bool(address) and address[0] not in ("\0", 0)
+
+
 def _open_unix(path: str, mode: int, backlog: int) -> socket.socket:
     opened = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        if not path.startswith("\0"):
+        if _has_a_file(path):
             _remove_leftover(path)
         opened.bind(path)
-        if not path.startswith("\0"):
+        if _has_a_file(path):
             os.chmod(path, mode)
-        opened.listen(BACKLOG if backlog == _TWISTED_BACKLOG else backlog)
+        opened.listen(backlog)
     except OSError as error:
         opened.close()
         raise CannotListenError(None, path, error) from None

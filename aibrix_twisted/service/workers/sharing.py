@@ -3,31 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 from twisted.internet.protocol import Factory
 
 from aibrix_twisted.service.process.inherited import Inheritance, stored_name
 from aibrix_twisted.service.process.notify import Notifier
 from aibrix_twisted.service.process.sockets import Sockets
-
-
-class _Port:
-    """In the place of a listening port: nobody listens here."""
-
-    connected = False
-    addressFamily = 0
-
-    def stopListening(self) -> None:
-        """It never did."""
-
-
-class _Opener:
-    """In the reactor's place: a socket that is opened is only held."""
-
-    def adoptStreamPort(self, fileDescriptor: int, addressFamily: int, factory: Any) -> _Port:
-        """See L{twisted.internet.interfaces.IReactorSocket}."""
-        return _Port()
 
 
 class SharedSockets:
@@ -39,8 +20,8 @@ class SharedSockets:
     def __init__(self, workers: int, inherited: Inheritance, notifier: Notifier) -> None:
         self._inherited = inherited
         self._notifier = notifier
-        self._common = Sockets(_Opener(), _part(inherited, ""))
-        self._own = [Sockets(_Opener(), _part(inherited, _mark(index)), shared=True) for index in range(workers)]
+        self._common = Sockets(None, _part(inherited, ""))
+        self._own = [Sockets(None, _part(inherited, _mark(index)), shared=True) for index in range(workers)]
 
     def open(self, clients: Sequence[str], admin: Sequence[str]) -> None:
         """Listen on all of these.

@@ -35,11 +35,15 @@ class Reactor:
     """Makes them."""
 
     def __init__(self) -> None:
-        self.ports: list[Port] = []
+        self.ports: list[Any] = []
 
     def adoptStreamPort(self, descriptor: int, family: int, factory: Any) -> Port:
         self.ports.append(Port(descriptor, family, factory))
         return self.ports[-1]
+
+    def addReader(self, port: Any) -> None:
+        """One that is Twisted's own listens."""
+        self.ports.append(port)
 
 
 class SocketsTestCase(SynchronousTestCase):
@@ -55,7 +59,7 @@ class SocketsTestCase(SynchronousTestCase):
         self.addCleanup(made.close)
         return made
 
-    def listen(self, sockets: Sockets, description: str) -> Port:
+    def listen(self, sockets: Sockets, description: str) -> Any:
         """As the daemon does.
 
         @return: the newest port.
@@ -175,6 +179,53 @@ class UnixTests(SocketsTestCase):
         self.path.write_text("mine")
         self.assertRaises(CannotListenError, self.listen, self.sockets(), f"unix:{self.path}")
         self.assertEqual(self.path.read_text(), "mine")
+
+    def mode(self) -> int:
+        """Who may connect."""
+        return self.path.stat().st_mode & 0o777
+
+    def test_who_may_connect(self) -> None:
+        """Whoever the endpoint says, at no time anybody else; also where the socket was here before, and its mode another."""
+        seen: list[int] = []
+        chmod = os.chmod
+        self.patch(os, "chmod", lambda path, mode: (chmod(path, mode), seen.append(self.mode())))
+        sockets = self.sockets()
+        self.listen(sockets, f"unix:{self.path}:mode=600")
+        self.assertEqual((set(seen), self.mode()), ({0o600}, 0o600))
+        descriptor = os.dup(sockets.opened[f"unix/{self.path}"].fileno())
+        later = self.sockets(Inheritance(ours={f"unix/{self.path}": descriptor}))
+        self.listen(later, f"unix:{self.path}:mode=660")
+        self.assertEqual(self.mode(), 0o660)
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(self.path))
+
+    def test_who_may_connect_to_what_systemd_opened(self) -> None:
+        """Whoever its unit says (C{SocketMode=})."""
+        with socket.socket(socket.AF_UNIX) as opened:
+            opened.bind(str(self.path))
+            opened.listen()
+            self.path.chmod(0o620)
+            sockets = self.sockets(Inheritance(activated=(Activated("data", os.dup(opened.fileno())),)))
+            self.listen(sockets, "systemd:domain=UNIX:index=0")
+            self.assertEqual(self.mode(), 0o620)
+
+    def test_nobody_listens(self) -> None:
+        """Where sockets are only held: its mode is right, and the port that is not there can be closed."""
+        sockets = Sockets(None)
+        self.addCleanup(sockets.close)
+        service = sockets.service(f"unix:{self.path}:mode=600", Factory())
+        service.privilegedStartService()
+        self.assertEqual((self.mode(), list(sockets.opened), self.reactor.ports), (0o600, [f"unix/{self.path}"], []))
+        sockets.take_waiting()
+        self.successResultOf(service.stopService())
+
+    def test_an_abstract_name(self) -> None:
+        """Is no file's, so there is no mode."""
+        name = f"\0aibrix-{os.getpid()}-{self.path}"
+        sockets = self.sockets()
+        sockets.listenUNIX(name, Factory())
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(name)
 
     def test_handing_it_on(self) -> None:
         """Its name stays: it is another's now."""
