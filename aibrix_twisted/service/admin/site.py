@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from io import BytesIO
 from typing import Final, Protocol
 
 from prometheus_client.registry import CollectorRegistry
@@ -51,6 +52,10 @@ class _BoundedRequest(ServerRequest):
         if worker:
             self.setHeader("x-aibrix-worker", worker)
         super().process()
+
+    def gotLength(self, length: int | None) -> None:
+        """A body is kept in memory: twisted.web has a file for a long one, and there may be no place for files."""
+        self.content = BytesIO()
 
     def handleContentChunk(self, data: bytes) -> None:
         """Some of the body."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+
 import orjson
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -93,6 +95,16 @@ class SiteTests(SynchronousTestCase):
             HERE,
         )
         self.assertEqual((said.code, kept), ("body_too_large", [MAX_BODY_BYTES + 1]))
+
+    def test_no_body_is_written_to_a_file(self) -> None:
+        """However long it may be: the file system may be one that is only read."""
+
+        def no_place(*_: object) -> None:
+            raise FileNotFoundError("No usable temporary directory found")
+
+        self.patch(tempfile, "TemporaryFile", no_place)
+        said = self.listener.ask(b"POST", b"/api/replicas", b" " * MAX_BODY_BYTES)
+        self.assertEqual(said.code, "invalid_body")
 
     def test_a_whole_session(self) -> None:
         """Added, drained, seen, removed: what each says is what the next one shows."""
