@@ -199,8 +199,7 @@ def _why_not_exact(document: dict[str, Any], told: Told, engine: str, limit: int
 
 def _anew(document: dict[str, Any], dialect: Dialect, target: Target, *, exact: bool) -> Continuation:
     asked = _asked(document, target, usage=target.asks_usage)
-    if exact:
-        asked["return_token_ids"] = True
+    _ask_for_ids(asked, target)
     path = b"/v1/completions" if dialect is Dialect.COMPLETIONS else b"/v1/chat/completions"
     return Continuation(path, orjson.dumps(asked), dialect, "", 0, exact, anew=True)
 
@@ -237,8 +236,7 @@ def _by_text(document: dict[str, Any], dialect: Dialect, told: Told, target: Tar
         tokens -= told.tokens_within(len(again))
         if kept:
             _continue_message(asked, kept, target.engine)
-    if target.engine == "vllm":
-        asked["return_token_ids"] = True  # they tell how many there are, should it break, too
+    _ask_for_ids(asked, target)
     if limit is not None:
         asked["max_completion_tokens" if "max_completion_tokens" in asked else "max_tokens"] = limit - tokens
     _lower_least(asked, document, tokens)
@@ -252,6 +250,12 @@ def _asked(document: dict[str, Any], target: Target, *, usage: bool) -> dict[str
         options = document.get("stream_options")
         asked["stream_options"] = {**(options if isinstance(options, dict) else {}), "include_usage": True}
     return asked
+
+
+def _ask_for_ids(asked: dict[str, Any], target: Target) -> None:
+    """They tell how many there are, should it break, too: an event may bring more than one token."""
+    if target.engine == "vllm":
+        asked["return_token_ids"] = True
 
 
 def _prompt_and(prompt: Any, text: str) -> str:

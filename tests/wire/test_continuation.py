@@ -198,10 +198,12 @@ class AnewTests(SynchronousTestCase):
             )
 
     def test_by_text(self) -> None:
-        """No tokens are asked for; of an engine of which nothing is known, nothing that the client did not ask."""
-        for target, mode in ((OPENAI, "auto"), (VLLM._replace(asks_usage=False), "text")):
+        """Of an engine of which nothing is known, nothing is asked that the client did not ask; of one that can say
+        which tokens it makes, that: should it break, too, they are counted by them."""
+        ids = {"return_token_ids": True}
+        for target, mode, more in ((OPENAI, "auto", {}), (VLLM._replace(asks_usage=False), "text", ids)):
             made, body = plan(COMPLETION, told_of(), target, dialect=Dialect.COMPLETIONS, mode=mode)
-            self.assertEqual((made.anew, made.exact, body), (True, False, {**COMPLETION, "model": "m2"}))
+            self.assertEqual((made.anew, made.exact, body), (True, False, {**COMPLETION, "model": "m2", **more}))
 
     def test_tokens_that_the_client_has(self) -> None:
         """They are gone on from."""
