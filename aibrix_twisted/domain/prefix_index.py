@@ -50,7 +50,7 @@ class Credit:
 
     __slots__ = ("_coming", "_holder", "_index", "_prompt")
 
-    def __init__(self, index: PrefixIndex, holder: _Holder, prompt: Prompt, coming: Sequence[int]) -> None:
+    def __init__(self, index: PrefixIndex, holder: _Holder, prompt: Prompt, coming: list[int]) -> None:
         self._index = index
         self._holder = holder
         self._prompt = prompt
@@ -171,11 +171,12 @@ class PrefixIndex:
             holder = self._holders[name] = _Holder(1 << bit, epoch)
         return holder
 
-    def _confirm(self, holder: _Holder, hashes: Sequence[int], coming: Sequence[int], now: float) -> None:
+    def _confirm(self, holder: _Holder, hashes: list[int], coming: list[int], now: float) -> None:
         if holder.retired:
             return
         kept, where, bit = holder.kept, self._where, holder.bit
-        for hash in reversed(hashes):  # the beginning is the last that an engine lets go of
+        for place in range(len(hashes) - 1, -1, -1):  # the beginning is the last that an engine lets go of
+            hash = hashes[place]
             if kept.pop(hash, None) is None:
                 self.kept += 1
                 where[hash] = where.get(hash, 0) | bit
@@ -183,7 +184,7 @@ class PrefixIndex:
         self._drop(holder, coming)
         self._bound(holder)
 
-    def _drop(self, holder: _Holder, coming: Sequence[int]) -> None:
+    def _drop(self, holder: _Holder, coming: list[int]) -> None:
         if holder.retired:
             return
         waiting, kept = holder.coming, holder.kept

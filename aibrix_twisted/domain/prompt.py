@@ -37,7 +37,7 @@ class Prompt:
 
     def __init__(self, length: int, hashes: Sequence[int] = (), ends: Sequence[int] = ()) -> None:
         self.length = length
-        self.hashes = hashes
+        self.hashes: list[int] = hashes if isinstance(hashes, list) else list(hashes)
         self.ends = ends
 
     def covered(self, blocks: int) -> int:
@@ -74,7 +74,8 @@ def prompt_of(text: bytes, block_bytes: int, *, scope: bytes = b"", seed: int = 
     """
     ends, length = block_ends(block_bytes), len(text)
     before = xxh64_intdigest(scope, seed) if scope else seed
-    hashes, start = [], 0
+    hashes: list[int] = []
+    start = 0
     for end in ends:
         if end > length:
             break

@@ -44,9 +44,13 @@ class PromptText:
 
 def prompt_text(dialect: Dialect, document: dict[str, Any]) -> PromptText:
     """Of a body that is what its path takes.  What has no prompt that we know of is empty."""
-    found = [document[name] for name in _MEMBERS.get(dialect, ()) if document.get(name) is not None]
+    text = b""
+    for name in _MEMBERS.get(dialect, ()):
+        value = document.get(name)
+        if value is not None:
+            text += _text(value)
     salt = document.get("cache_salt")
-    return PromptText(b"".join([_text(value) for value in found]), salt.encode() if isinstance(salt, str) else b"")
+    return PromptText(text, salt.encode() if isinstance(salt, str) else b"")
 
 
 def _text(value: Any) -> bytes:

@@ -43,7 +43,8 @@ class Picky(Policy):
         self.told.append(("answered", memo, now))
 
     def ended(self, memo: str, now: float, *, well: bool, usage: Usage | None) -> None:
-        self.told.append(("ended", memo, now, well, usage))
+        took = None if usage is None else (usage.input_tokens, usage.output_tokens)
+        self.told.append(("ended", memo, now, well, took))
 
 
 class ReplayTests(SynchronousTestCase):
@@ -55,7 +56,7 @@ class ReplayTests(SynchronousTestCase):
         replay([arrival(0.0, tokens=1000, answer=11)], policy, replicas, SPEED, 9, random.Random(1))
         self.assertEqual(
             policy.told,
-            [("chosen", "r0", 0.0), ("answered", "r0", 1.0), ("ended", "r0", 2.0, True, Usage(1000, 11))],
+            [("chosen", "r0", 0.0), ("answered", "r0", 1.0), ("ended", "r0", 2.0, True, (1000, 11))],
         )
         self.assertEqual(replicas[0].load.in_flight, 0)
 

@@ -52,12 +52,14 @@ class Flights:
 
     def __init__(self, size: int) -> None:
         self._kept: deque[Flight] = deque(maxlen=size)
+        self._size = size
         self._blocks = 0
 
     def configure(self, size: int) -> None:
         """Keep so many; 0: none."""
-        if size != self._kept.maxlen:
+        if size != self._size:
             self._kept = deque(self._kept, maxlen=size)
+            self._size = size
             self._blocks = sum(len(flight.ask.prompt.hashes) for flight in self._kept)
 
     def add(self, flight: Flight) -> None:
@@ -65,9 +67,9 @@ class Flights:
         kept = self._kept
         blocks = len(flight.ask.prompt.hashes)
         if blocks or self._blocks:
-            if kept and len(kept) == kept.maxlen:
+            if self._size and len(kept) == self._size:
                 self._blocks -= len(kept.popleft().ask.prompt.hashes)
-            self._blocks += blocks if kept.maxlen else 0
+            self._blocks += blocks if self._size else 0
             while self._blocks > MAX_BLOCKS:
                 self._blocks -= len(kept.popleft().ask.prompt.hashes)
         kept.append(flight)

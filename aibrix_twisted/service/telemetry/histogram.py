@@ -28,7 +28,9 @@ class Histogram:
 
     def _bucket(self, value: float) -> int:
         bounds = self._bounds
-        low, high = 0, len(bounds)
+        if value <= bounds[0]:  # of what is usual, most
+            return 0
+        low, high = 1, len(bounds)
         while low < high:
             middle = (low + high) >> 1
             if bounds[middle] < value:

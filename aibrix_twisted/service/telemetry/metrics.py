@@ -228,9 +228,10 @@ class Metrics:
 def _count_own(took: list[float], own: list[Histogram]) -> None:
     """What the gateway itself took: its phases, and all of them together."""
     total = 0.0
-    for at, histogram in zip(_OWN, own):  # noqa: B905 - the last is the total's
-        total += took[at]
-        histogram.observe(took[at])
+    for place in range(len(own) - 1):
+        one = took[_OWN[place]]
+        total += one
+        own[place].observe(one)
     own[-1].observe(total)
 
 
