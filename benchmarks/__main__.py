@@ -11,16 +11,13 @@ import argparse
 import os
 import sys
 import tempfile
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from statistics import median
 
 from benchmarks.load import Load
 from benchmarks.process_cost import cpu_ns, pss_bytes
 from benchmarks.report import OURS, Budget, failures, ratios, spread
-from benchmarks.scripted_engine import Engine
+from benchmarks.scripted_engine import Engine, driven
 from benchmarks.subjects import SUBJECTS, NotAvailable, Running, free_port
 
 REQUESTS, CONNECTIONS = 6000, 16
@@ -53,7 +50,7 @@ def _measure(given: argparse.Namespace, folder: Path, cpu: int | None) -> int:
     stream_kib: dict[str, float] = {}
     first_ms: dict[str, float] = {}
     try:
-        with _driven(engine):
+        with driven(engine):
             for subject in given.only.split(","):
                 port = free_port()
                 try:
@@ -78,19 +75,6 @@ def _measure(given: argparse.Namespace, folder: Path, cpu: int | None) -> int:
             running.stop()
         engine.close()
     return _print(request_us, event_us, stream_kib, first_ms)
-
-
-@contextmanager
-def _driven(engine: Engine) -> Iterator[None]:
-    """While something else is done, the engine answers from a thread."""
-    stop = threading.Event()
-    thread = threading.Thread(target=engine.run_until, args=(stop,))
-    thread.start()
-    try:
-        yield
-    finally:
-        stop.set()
-        thread.join()
 
 
 def _round(running: Running, engine: Engine) -> tuple[float, float]:

@@ -12,7 +12,9 @@ import sys
 import time
 
 from aibrix_twisted.domain.settings import HealSettings, Settings
-from tests.fakes import STREAM_HEAD, Bench, chunk, post, replica
+from aibrix_twisted.service.process.build import version
+from benchmarks.in_memory import Gateway
+from tests.fakes import STREAM_HEAD, chunk, post, replica
 
 #: What a streamed event may cost more than with healing off, in microseconds of CPU.
 TEXT_US = 1.5
@@ -24,7 +26,7 @@ _EVENT = (
     b'data: {"id":"chatcmpl-8cd78b66a984cd4f","object":"chat.completion.chunk","created":1795456688,"model":"m",'
     b'"choices":[{"index":0,"delta":{"content":"%b"},"logprobs":null,"finish_reason":%b,"token_ids":%b}]}\n\n'
 )
-_REQUEST = b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}'
+_REQUEST = post(b'{"model":"m","stream":true,"messages":[{"role":"user","content":"hi"}]}')
 
 
 class Way:
@@ -37,32 +39,30 @@ class Way:
         self.mode = mode
         self.best_us = float("inf")
         settings = Settings(heal=HealSettings(mode=mode))  # type: ignore[arg-type]
-        self.bench = Bench(settings, (replica("gpu0", engine="sglang" if mode == "text" else "vllm"),))
+        engine = replica("gpu0", ("m",), engine="sglang" if mode == "text" else "vllm")
+        self.gateway = Gateway(settings, (engine,))
         ids = [b"[%d]" % (1000 + number) if mode == "exact" else b"null" for number in range(EVENTS)]
         self.reads = [chunk(_EVENT % (b" word%d" % (number % 10), b"null", each)) for number, each in enumerate(ids)]
         self.end = chunk(_EVENT % (b"", b'"stop"', b"null") + b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
     def round(self) -> None:
         """One stream."""
-        client, wire = self.bench.client()
-        client.dataReceived(post(_REQUEST))
-        connection, _ = self.bench.upstream()
-        connection.dataReceived(STREAM_HEAD + self.reads[0])
-        reads, receive, sent = self.reads[1:], connection.dataReceived, len(self.bench.log.seen)
-        wire.write = _nowhere  # type: ignore[method-assign]
-        begun = time.process_time_ns()
+        book = self.gateway.exchanges.book
+        ended = book.ended
+        receive = self.gateway.ask(_REQUEST)
+        receive(STREAM_HEAD + self.reads[0])
+        kept = sum(work.held[1] for work in (each.work for each in self.gateway.exchanges.live) if work is not None)
+        if bool(kept) != (self.mode != "off"):
+            raise RuntimeError(f"{self.mode}: {kept} bytes are kept")
+        reads = self.reads[1:]
+        begun = time.thread_time_ns()
         for data in reads:
             receive(data)
-        took = time.process_time_ns() - begun
+        took = time.thread_time_ns() - begun
         receive(self.end)
-        wire.lose()
-        if len(self.bench.log.seen) != sent + 1 or self.bench.log.seen.pop().outcome != "complete":
+        if book.ended != ended + 1 or book.past[-1].outcome != "complete" or book.past[-1].events != EVENTS + 2:
             raise RuntimeError(f"{self.mode}: the stream was not whole")
         self.best_us = min(self.best_us, took / 1000 / len(reads))
-
-
-def _nowhere(data: bytes) -> None:
-    pass
 
 
 def main() -> int:
@@ -70,6 +70,7 @@ def main() -> int:
 
     @return: 1 where it is too much.
     """
+    print(version())
     ways = [Way(mode) for mode in ("off", "text", "exact")]
     gc.disable()
     for _ in range(ROUNDS):

@@ -14,6 +14,11 @@ import select
 import socket
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+
+#: What it serves.
+MODEL = b"bench"
 
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _TOKENS = re.compile(rb'"max_tokens": *(\d+)')
@@ -24,32 +29,39 @@ _FRAME = (
 )
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
+    """One chunk of a body (RFC 9112 §7.1)."""
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-_HEAD = (
+def frame(delta: bytes, finish_reason: bytes = b"null") -> bytes:
+    """One event of a stream, as vLLM has it."""
+    return _FRAME % (delta, finish_reason)
+
+
+STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\nserver: uvicorn\r\n"
     b"content-type: text/event-stream; charset=utf-8\r\ntransfer-encoding: chunked\r\n\r\n"
 )
-_FIRST = _HEAD + _chunk(_FRAME % (b'{"role":"assistant","content":""}', b"null"))
-_EVENTS = [_chunk(_FRAME % (b'{"content":" word%d"}' % number, b"null")) for number in range(10, 50)]
-_LAST = _chunk(_FRAME % (b"{}", b'"length"')) + _chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
+_FIRST = STREAM_HEAD + chunk(frame(b'{"role":"assistant","content":""}'))
+_EVENTS = [chunk(frame(b'{"content":" word%d"}' % number)) for number in range(10, 50)]
+_LAST = chunk(frame(b"{}", b'"length"')) + chunk(b"data: [DONE]\n\n") + b"0\r\n\r\n"
 
 
-def _whole(body: bytes) -> bytes:
+def whole(body: bytes, status: bytes = b"200 OK") -> bytes:
+    """An answer that is no stream."""
     return (
-        b"HTTP/1.1 200 OK\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
-        b"content-type: application/json\r\n\r\n%b" % (len(body), body)
+        b"HTTP/1.1 %b\r\ndate: Mon, 01 Jan 2024 00:00:00 GMT\r\nserver: uvicorn\r\ncontent-length: %d\r\n"
+        b"content-type: application/json\r\n\r\n%b" % (status, len(body), body)
     )
 
 
-_ANSWER = _whole(
+_ANSWER = whole(
     b'{"id":"chatcmpl-0123456789abcdef","object":"chat.completion","created":1700000000,"model":"bench","choices":'
     b'[{"index":0,"message":{"role":"assistant","content":"' + b"word " * 40 + b'"},"logprobs":null,'
     b'"finish_reason":"stop"}],"usage":{"prompt_tokens":12,"completion_tokens":40,"total_tokens":52}}'
 )
-_MODELS = _whole(b'{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"vllm"}]}')
+_MODELS = whole(b'{"object":"list","data":[{"id":"bench","object":"model","created":1,"owned_by":"vllm"}]}')
 
 
 class Engine:
@@ -112,7 +124,7 @@ class Engine:
         except OSError:
             data = b""
         if not data:
-            self._drop(fd)
+            self.drop(fd)
             return
         data = self._partial.pop(fd, b"") + data
         end = data.find(b"\r\n\r\n")
@@ -123,37 +135,59 @@ class Engine:
         if length is not None and len(data) < end + 4 + int(length[1]):
             self._partial[fd] = data
             return
+        self.answer(fd, data, end)
+
+    def answer(self, fd: int, data: bytes, end: int) -> None:
+        """A request is there whole.
+
+        @param end: of its head.
+        """
         if data.startswith(b"GET"):
-            self._send(fd, _MODELS)
+            self.send(fd, _MODELS)
         elif b'"stream":true' in data or b'"stream": true' in data:
             tokens = _TOKENS.search(data, end)
-            self._send(fd, _FIRST)
+            self.send(fd, _FIRST)
             self._fill = (self._fill + 7) % len(self._slots)
             self._slots[self._fill][fd] = int(tokens[1]) if tokens else 16
         else:
-            self._send(fd, _ANSWER)
+            self.send(fd, _ANSWER)
 
     def _emit(self, slot: dict[int, int]) -> None:
         for fd, left in tuple(slot.items()):
             if left:
                 slot[fd] = left - 1
-                self._send(fd, _EVENTS[left % len(_EVENTS)])
+                self.send(fd, _EVENTS[left % len(_EVENTS)])
             else:
                 del slot[fd]
-                self._send(fd, _LAST)
+                self.send(fd, _LAST)
 
-    def _send(self, fd: int, data: bytes) -> None:
+    def send(self, fd: int, data: bytes) -> None:
+        """To whoever asked there, if that is open still."""
         peer = self._peers.get(fd)
         try:
             if peer is not None:
                 peer.send(data)
         except OSError:
-            self._drop(fd)
+            self.drop(fd)
 
-    def _drop(self, fd: int) -> None:
+    def drop(self, fd: int) -> None:
+        """Close it."""
         peer = self._peers.pop(fd, None)
         self._partial.pop(fd, None)
         for slot in self._slots:
             slot.pop(fd, None)
         if peer is not None:
             peer.close()
+
+
+@contextmanager
+def driven(*engines: Engine) -> Iterator[None]:
+    """While something else is done, they answer from threads."""
+    stop = threading.Event()
+    threads = [threading.Thread(target=engine.run_until, args=(stop,)) for engine in engines]
+    with ExitStack() as ending:
+        for thread in threads:
+            thread.start()
+            ending.callback(thread.join)
+        ending.callback(stop.set)
+        yield

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import gc
+import itertools
 import random
 import subprocess
 import sys
@@ -18,11 +19,13 @@ from functools import partial
 from statistics import median
 from typing import Any
 
-from aibrix_twisted.service.downstream.protocol import DownstreamConnection
+from aibrix_twisted.domain.settings import Settings
+from aibrix_twisted.service.process.build import version
 from aibrix_twisted.service.telemetry.outlet import MAX_WAITING
 from aibrix_twisted.service.telemetry.sender import Sender
 from aibrix_twisted.service.telemetry.tracer import Tracer
-from tests.fakes import Bench, MemoryReactor, Wire, answer, post
+from benchmarks.in_memory import MODELS, Gateway, replicas, request
+from tests.fakes import MemoryReactor, answer
 
 #: What tracing may cost a request where one of a hundred is sampled, in microseconds of CPU.
 REQUEST_US = 1.0
@@ -44,57 +47,38 @@ class _Reactor(MemoryReactor):
         call(*args)
 
 
-class _Sink(Wire):
-    """A transport that keeps only what was last written."""
-
-    def write(self, data: bytes) -> None:
-        self.written = data
-
-
-class Gateway:
-    """One client and one engine at a gateway in memory.
+class Scene:
+    """One gateway, and what its client asks.
 
     @ivar sender: where its spans go; C{None}: it does not trace.
     """
 
     def __init__(self, url: str, sample: float | None) -> None:
         """@param sample: C{None}: it does not trace."""
-        self.bench = bench = Bench()
-        exchanges = bench.exchanges
-        exchanges.seconds = time.monotonic
-        bench.reactor.rightNow = bench.wheel.now = time.monotonic()
-        log: Any = _NoLog()
-        exchanges._access_log = log
+        self.gateway = Gateway(Settings(), replicas())
         self.sender: Sender | None = None
         if sample is not None:
             rng = random.Random(1)
-            self.sender = Sender(_Reactor(), time.time_ns, bench.metrics, rng, url, "benchmark")
-            exchanges.tracer = Tracer(sample, rng, self.sender.take)
-        self.client = DownstreamConnection(exchanges)
-        self.client.makeConnection(_Sink(self.client))  # type: ignore[arg-type]
-        self.client.dataReceived(post())
-        self.engine = bench.reactor.connects[-1].factory.buildProtocol(None)
-        self.engine.makeConnection(_Sink(self.engine))
-        self.engine.dataReceived(answer(_BODY))
+            self.sender = Sender(_Reactor(), time.time_ns, self.gateway.metrics, rng, url, "benchmark")
+            self.gateway.exchanges.tracer = Tracer(sample, rng, self.sender.take)
+        self._asked = [request(MODELS[number % len(MODELS)]) for number in range(31)]
+        self._answer = answer(_BODY)
 
     def requests(self, count: int, *lines: bytes) -> None:
         """So many, each answered whole."""
-        asked, answered = post(b'{"model":"m"}', b"/v1/chat/completions", *lines), answer(_BODY)
-        for _ in range(count):
-            self.client.dataReceived(asked)
-            self.engine.dataReceived(answered)
+        said = b"".join(b"%b\r\n" % line for line in lines)
+        asked = [each.replace(b"content-length", said + b"content-length", 1) for each in self._asked]
+        ask, answered = self.gateway.ask, self._answer
+        for each in itertools.islice(itertools.cycle(asked), count):
+            ask(each)(answered)
 
     def sent(self, count: int) -> None:
         """So many, and their spans are all with the receiver."""
         self.requests(count)
-        assert self.sender is not None
+        if self.sender is None:
+            raise RuntimeError("it does not trace")
         while self.sender._heard < self.sender._sent:
             time.sleep(0.001)
-
-
-class _NoLog:
-    def append(self, exchange: Any) -> None:
-        pass
 
 
 def differences_us(
@@ -126,6 +110,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     rounds = parser.parse_args().rounds
     program = "from tests.otlp import Receiver; print(Receiver().url, flush=True); input()"
+    print(version())
     with subprocess.Popen((sys.executable, "-c", program), stdin=-1, stdout=-1, text=True) as receiver:
         assert receiver.stdout is not None
         url = receiver.stdout.readline().strip() + "/v1/traces"
@@ -136,8 +121,8 @@ def main() -> int:
 
 
 def _measure(url: str, rounds: int) -> int:
-    off, off_too, never = Gateway(url, None), Gateway(url, None), Gateway(url, 0.0)
-    seldom, always = Gateway(url, 0.01), Gateway(url, 1.0)
+    off, off_too, never = Scene(url, None), Scene(url, None), Scene(url, 0.0)
+    seldom, always = Scene(url, 0.01), Scene(url, 1.0)
     gc.collect()
     gc.freeze()
     gc.disable()

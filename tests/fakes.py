@@ -105,16 +105,18 @@ class Connector:
     def __init__(self, factory: Any) -> None:
         self.factory = factory
         self.stopped = False
+        self._made: tuple[UpstreamConnection, Wire] | None = None
 
     def stopConnecting(self) -> None:
         self.stopped = True
 
     def made(self) -> tuple[UpstreamConnection, Wire]:
-        """It connected."""
-        connection = self.factory.buildProtocol(None)
-        wire = Wire(connection)
-        connection.makeConnection(wire)
-        return connection, wire
+        """It connected, now or before."""
+        if self._made is None:
+            connection = self.factory.buildProtocol(None)
+            self._made = connection, wire = connection, Wire(connection)
+            connection.makeConnection(wire)
+        return self._made
 
     def refused(self, *, late: bool = False) -> None:
         """It did not; perhaps for want of any answer."""
@@ -151,13 +153,17 @@ class Bench:
             wheel=self.wheel,
             pool=self.pool,
             metrics=self.metrics,
-            access_log=self.log,  # type: ignore[arg-type]
+            access_log=self.made_log(),
             rng=random.Random(1),
             boot_id="boot",
             max_connections=1000,
         )
         self.replicas = replicas or (replica("gpu0"),)
         self.publish(**aliases)
+
+    def made_log(self) -> Any:
+        """Whom its exchanges tell that they are over."""
+        return self.log
 
     def publish(self, **aliases: str) -> None:
         """Let the fleet be what the replicas are now."""

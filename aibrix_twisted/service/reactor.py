@@ -125,6 +125,12 @@ class RelayConnector(tcp.Connector):
     def _makeTransport(self) -> RelayClient:
         return RelayClient(self.host, self.port, self.bindAddress, self, self.reactor)
 
+    def connectionLost(self, reason: Any) -> None:
+        """From the transport, which is kept no longer: it knows us, and a circle would wait for the collector."""
+        super().connectionLost(reason)
+        if self.state == "disconnected":  # the factory has not connected again
+            self.transport = None
+
 
 class RelayReactor(EPollReactor):
     """C{EPollReactor} with transports that send at once and reads that are called directly."""

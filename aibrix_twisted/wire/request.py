@@ -28,6 +28,22 @@ class RequestSink(Protocol):
         ...
 
 
+class _Nobody:
+    """In the place of a sink that is told nothing more."""
+
+    def request_head(self, head: RequestHead) -> None:
+        """Not heard."""
+
+    def request_body(self, data: bytes) -> None:
+        """Not heard."""
+
+    def request_complete(self) -> None:
+        """Not heard."""
+
+
+_NOBODY: Final = _Nobody()
+
+
 class RequestParser:
     """Feeds one sink.  The sink may call C{close} or C{next} beneath any of its frames.
 
@@ -54,7 +70,7 @@ class RequestParser:
         self, sink: RequestSink, *, max_head_bytes: int, max_line_bytes: int, max_headers: int, max_bytes: int
     ) -> None:
         """@param max_line_bytes: of a header line; the request line has a bound of its own."""
-        self._sink = sink
+        self._sink: RequestSink = sink
         self._max_head = max_head_bytes
         self._max_line = max_line_bytes
         self._max_headers = max_headers
@@ -115,6 +131,7 @@ class RequestParser:
     def close(self) -> None:
         """Nothing more is told to the sink."""
         self._closed = True
+        self._sink = _NOBODY  # which knows us: a circle would wait for the collector
         self._buffer = b""
         self._body = None
 

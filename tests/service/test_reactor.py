@@ -79,6 +79,38 @@ class ReactorTests(SynchronousTestCase):
                     await task.deferLater(reactor, 0.01)
         """)
 
+    def test_a_connection_that_is_lost_is_gone(self) -> None:
+        """And who asked for it with it: nothing of them waits for the collector of cycles, which comes seldom."""
+        self.run_in_process("""
+            import gc, weakref
+            from aibrix_twisted.service.upstream.connect import Connecting
+            from aibrix_twisted.service.upstream.protocol import UpstreamConnection
+
+            class Asking:
+                def __init__(self):
+                    self.came = defer.Deferred()
+                def connected(self, connection):
+                    self.came.callback(connection)
+                def failed(self, why, *, refused, tls):
+                    raise AssertionError(why)
+                def lost(self, connection):
+                    pass
+
+            async def main():
+                port, asking = listen(Protocol), Asking()
+                make = lambda made, unmade: UpstreamConnection(asking, ("127.0.0.1", port, None), made, unmade)
+                Connecting(reactor, "127.0.0.1", port, 5.0, make, asking.connected, asking.failed).start()
+                connection = await asking.came
+                gc.collect()
+                gc.disable()
+                ours, theirs = weakref.ref(asking), weakref.ref(connection)
+                connection.abandon()
+                del connection, asking, make
+                await task.deferLater(reactor, 0.1)
+                assert theirs() is None, gc.get_referrers(theirs())
+                assert ours() is None, gc.get_referrers(ours())
+        """)
+
     def test_turns_are_measured(self) -> None:
         """Each turn counts once; what is waited does not; a long one is seen as long."""
         self.run_in_process("""

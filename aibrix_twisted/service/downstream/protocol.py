@@ -163,6 +163,7 @@ class DownstreamConnection:
         self._slot.discard(self)
         self._parser.close()
         work, self._work = self._work, None
+        self._reply = None  # it knows us: a circle would wait for the collector
         self._flow.clear()
         self._exchanges.disconnected(self)
         if self._shaking_hands and not self._closing:

@@ -27,11 +27,12 @@ class _OneConnection(ClientFactory):
 
     def __init__(self, attempt: Connecting, connection: UpstreamConnection) -> None:
         self._attempt = attempt
-        self._connection = connection
+        self._connection: UpstreamConnection | None = connection
 
     def buildProtocol(self, addr: IAddress | None) -> Any:
-        """A transport is there."""
-        return self._connection
+        """A transport is there, which has it from now on."""
+        connection, self._connection = self._connection, None
+        return connection
 
     def clientConnectionFailed(self, connector: IConnector, reason: Failure) -> None:
         """The next address, if there is one."""
@@ -102,6 +103,7 @@ class Connecting:
             self._connector.stopConnecting()
         elif self._resolution is not None:
             self._resolution.cancel()
+        self._let_go()
 
     def resolutionBegan(self, resolution: IHostResolution) -> None:
         """From the resolver."""
@@ -125,8 +127,7 @@ class Connecting:
         if not self._over:
             self._over = True
             connected = self._connected
-            # The transport keeps us; whoever asked for it should not be kept, too.  It is over: none is called.
-            self._connected = self._failed = None  # type: ignore[assignment]
+            self._let_go()
             connected(connection)
 
     def unmade(self, connection: UpstreamConnection, reason: Failure) -> None:
@@ -172,6 +173,12 @@ class Connecting:
             self._connection = None
             connection.transport.abortConnection()
             self.failed(f"TLS: no handshake within {self._timeout_s:g} s", sure=False, tls=True)
+
+    def _let_go(self) -> None:
+        """It is over: nobody is told any more.  The transport keeps us; whoever asked should not be kept, nor should
+        there be a circle, which would wait for the collector."""
+        self._connected = self._failed = self._make = None  # type: ignore[assignment]
+        self._connection = self._connector = self._resolution = None
 
     def _calm(self) -> None:
         """Wait for no handshake any more."""

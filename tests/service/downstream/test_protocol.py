@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import gc
 import re
+import weakref
 
 import orjson
 from twisted.trial.unittest import SynchronousTestCase
@@ -499,6 +501,23 @@ class LimitTests(SynchronousTestCase):
 
 class GoneTests(SynchronousTestCase):
     """A client that is lost beneath a frame."""
+
+    def test_nothing_of_it_stays(self) -> None:
+        """Nor waits for the collector of cycles, which comes seldom: it leaves no circle, wherever it was."""
+        gc.collect()
+        gc.disable()
+        self.addCleanup(gc.enable)
+        bench = Bench()
+        for said in (b"", GET_HEALTH, post()[:20], post()[:-1], post(), post() * 2, b"what?\r\n\r\n"):
+            client, wire = bench.client()
+            if said:
+                client.dataReceived(said)
+            seen = weakref.ref(client)
+            wire.unregisterProducer()  # as Twisted does
+            wire.lose()
+            del client, wire
+            bench.advance(1.0)
+            self.assertIsNone(seen(), said)
 
     def test_lost_beneath_the_write_of_its_answer(self) -> None:
         """Settled once; the line is not asked to go on."""
