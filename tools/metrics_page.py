@@ -45,7 +45,9 @@ of several labels has {MAX_ROWS:,} rows. Whatever comes beyond is counted under 
 anew, so that a fleet that renames itself forever fills neither memory nor Prometheus. Gauges are of the fleet as it is.
 
 **Whose fault?** `error_type` begins with it: `client_`, `policy_`, `engine_`, `gateway_`. What a client does is no
-outage: compare `engine_.*` and `gateway_.*` with the requests. A client that leaves is `abandoned`, not complete.
+outage: compare `engine_.*` and `gateway_.*` with the requests. A client that leaves is `abandoned`, not complete. Its
+error is `client_gone`, unless it left over one of an engine's: SDKs close as soon as they read an engine's error within a
+stream, which is then `abandoned` among the requests and `engine_reported` among the errors.
 
 **Processes.** The usual `process_cpu_seconds_total`, `process_resident_memory_bytes`, `process_virtual_memory_bytes`,
 `process_open_fds`, `process_max_fds` and `process_start_time_seconds` are there, too (Linux).
