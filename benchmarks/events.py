@@ -2,14 +2,12 @@
 
 A gateway with its admin listener on a real socket; its book is filled as by that many streams, of which so many a
 second end and as many begin.  The readers are another process.  What is compared is the process's CPU with readers and
-without, turn by turn.
+without, turn by turn.  L{watched_streams} measures the same with streams that are real, and churn less.
 """
 
 from __future__ import annotations
 
 import argparse
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from statistics import median
@@ -30,6 +28,7 @@ from aibrix_twisted.domain.settings import AccessLogSettings, Settings  # noqa: 
 from aibrix_twisted.domain.timing import Stamps  # noqa: E402
 from aibrix_twisted.service.config.load import Source  # noqa: E402
 from aibrix_twisted.service.gateway import Gateway  # noqa: E402
+from benchmarks.readers import Readers  # noqa: E402
 from benchmarks.subjects import free_port  # noqa: E402
 
 reactor: Any = _reactor
@@ -43,19 +42,6 @@ CHURN = (0, 100, 500, 2000)
 BUDGET = 0.05
 
 TURNS, TURN_S = 5, 2.0
-
-_READERS = """
-import selectors, socket, sys
-chosen = selectors.DefaultSelector()
-for _ in range(int(sys.argv[2])):
-    made = socket.create_connection(("127.0.0.1", int(sys.argv[1])))
-    made.sendall(b"GET /api/events HTTP/1.1\\r\\nhost: 127.0.0.1\\r\\n\\r\\n")
-    chosen.register(made, selectors.EVENT_READ)
-while True:
-    for key, _ in chosen.select():
-        if not key.fileobj.recv(1 << 20):
-            sys.exit()
-"""
 
 
 class Streams:
@@ -125,11 +111,10 @@ async def _measure(admin: int, readers: int) -> bool:
 async def _turn(gateway: Gateway, admin: int, readers: int) -> tuple[float, float]:
     """The process's CPU by the time that passed, with readers and without."""
     without = await _share()
-    with subprocess.Popen((sys.executable, "-c", _READERS, str(admin), str(readers))) as process:
+    with Readers(admin, readers):
         while gateway.feed.readers < readers:
             await deferLater(reactor, 0.01)
         with_them = await _share()
-        process.kill()
     while gateway.feed.readers:
         await deferLater(reactor, 0.01)
     return with_them, without

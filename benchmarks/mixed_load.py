@@ -38,8 +38,8 @@ KINDS: dict[str, tuple[float, tuple[int, ...]]] = {
     "cut": (0.25, (200,)),  # the engine closes within a stream
 }
 
-#: Of streams that are kept open: how many events they have, and how many of a hundred are left by their client.
-EVENTS, LEFT = (20, 240), 30
+#: Of streams that are kept open: how many of a hundred are left by their client.
+LEFT = 30
 
 
 class FaultyEngine(Engine):
@@ -67,18 +67,20 @@ class Seen:
 
     @ivar ended: by kind and status; 0: the client left before.
     @ivar bad: those of them that should not have been so, and answers that were cut.
+    @ivar said: the beginning of one of these.
     """
 
     begun: int = 0
     events: int = 0
     ended: Counter[tuple[str, int]] = field(default_factory=Counter)
     bad: Counter[tuple[str, int]] = field(default_factory=Counter)
+    said: dict[tuple[str, int], bytes] = field(default_factory=dict)
 
 
 class _Peer:
     """A connection, and what is asked on it."""
 
-    __slots__ = ("closes", "kind", "leaves_at", "left", "seen", "socket", "status", "tail")
+    __slots__ = ("closes", "kind", "leaves_at", "left", "said", "seen", "socket", "status", "tail")
 
     def __init__(self, made: socket.socket) -> None:
         self.socket = made
@@ -89,11 +91,14 @@ class _Peer:
         """@param leaves_at: it closes once it has had so many events; C{None}: it stays."""
         self.kind, self.leaves_at = kind, leaves_at
         self.status = self.seen = 0
+        self.said = b""
         self.left: int | None = None  # bytes of a body whose length is known
         self.tail = b""
 
     def take(self, data: bytes) -> bool:
         """@return: the answer is whole."""
+        if not self.said:
+            self.said = data[:1000]
         if not self.status:
             self.tail += data
             end = self.tail.find(b"\r\n\r\n")
@@ -116,20 +121,36 @@ class MixedLoad:
     """Clients of one port, with the engines behind it.
 
     @ivar seen: what came of it so far.
+    @ivar open: streams that are, of those that are kept open.
     """
 
-    def __init__(self, port: int, engines: Sequence[Engine], *, per_second: float, streams: int) -> None:
+    def __init__(
+        self,
+        port: int,
+        engines: Sequence[Engine],
+        *,
+        per_second: float,
+        streams: int,
+        kinds: Sequence[str] = tuple(KINDS),
+        events: tuple[int, int] = (20, 240),
+    ) -> None:
+        """
+        @param streams: no more than C{per_second} of them begin in a second.
+        @param kinds: which of L{KINDS} there are.
+        @param events: how many a stream has, at least and at most.
+        """
         self._port = port
         self._engines = engines
         self._gap_s = 1 / per_second
         self._streams = streams
-        self._open = 0
+        self._events = events
+        self.open = 0
         self._random = random.Random(1)
         self._numbers: Iterator[int] = iter(range(1 << 60))
         self._poll = select.epoll()
         self._peers: dict[int, _Peer] = {}
         self._idle: list[_Peer] = []
-        self._kinds, self._weights = list(KINDS), [weight for weight, _ in KINDS.values()]
+        self._kinds, self._weights = kinds, [KINDS[kind][0] for kind in kinds]
         self.seen = Seen()
 
     def run(self, seconds: float) -> None:
@@ -148,7 +169,7 @@ class MixedLoad:
                 due += self._gap_s
                 kind = self._random.choices(self._kinds, self._weights)[0]
                 self._begin(kind)
-                if self._open < self._streams:
+                if self.open < self._streams:
                     self._begin("stream")
 
     def close(self) -> None:
@@ -160,11 +181,11 @@ class MixedLoad:
     def _begin(self, kind: str) -> None:
         self.seen.begun += 1
         rng = self._random
-        events = rng.randint(*EVENTS)
+        events = rng.randint(*self._events)
         leaves = kind == "stream" and rng.randrange(100) < LEFT
         peer = self._idle.pop() if self._idle else self._connected()
         peer.ask(kind, rng.randrange(events) if leaves else None)
-        self._open += kind == "stream"
+        self.open += kind == "stream"
         raw = self._request(kind, events)
         try:
             peer.socket.sendall(raw[: len(raw) // 2] if kind == "unsent" else raw)
@@ -229,20 +250,21 @@ class MixedLoad:
         if peer in self._idle:
             self._idle.remove(peer)
         elif peer.kind:
-            self._ended(peer)
-            self.seen.bad[peer.kind, peer.status] += bad
+            self._ended(peer, bad=bad)
         self._forget(peer)
 
     def _left(self, peer: _Peer) -> None:
         self._ended(peer)
         self._forget(peer)
 
-    def _ended(self, peer: _Peer) -> None:
+    def _ended(self, peer: _Peer, *, bad: bool = False) -> None:
         kind, status = peer.kind, peer.status
-        self._open -= kind == "stream"
+        self.open -= kind == "stream"
         self.seen.ended[kind, status] += 1
         right = (0, 200) if kind == "stream" else KINDS[kind][1]
-        self.seen.bad[kind, status] += status not in right
+        if bad or status not in right:
+            self.seen.bad[kind, status] += 1
+            self.seen.said.setdefault((kind, status), peer.said)
 
     def _forget(self, peer: _Peer) -> None:
         del self._peers[peer.socket.fileno()]
