@@ -27,9 +27,6 @@ class Stopped:
     def __init__(self) -> None:
         self.stopped = 0
 
-    def __getattr__(self, name: str) -> Any:
-        return getattr(reactor, name)
-
     def stop(self) -> None:
         self.stopped += 1
 
@@ -99,7 +96,8 @@ async def test_a_reload_does_not_touch_what_is_under_way() -> None:
 async def test_draining() -> None:
     """No new connection; what is under way is finished; then the reactor is asked to stop, once."""
     async with World(speed=Speed(prefill=0.0, decode=100.0)) as world:
-        world.gateway._reactor = stopped = Stopped()
+        stopped = Stopped()
+        world.gateway.drain._end_process = stopped.stop
         client = await connect(world.port)
         streaming = client.request("/v1/chat/completions", chat(stream=True, tokens=30))
         await client.head()
@@ -120,7 +118,8 @@ async def test_draining() -> None:
 async def test_draining_for_too_long() -> None:
     """A stream that does not end in time ends with an error event, and the gateway stops all the same."""
     async with World(speed=Speed(prefill=0.0, decode=20.0), timeouts=Timeouts(drain=0.2)) as world:
-        world.gateway._reactor = stopped = Stopped()
+        stopped = Stopped()
+        world.gateway.drain._end_process = stopped.stop
         client = await connect(world.port)
         streaming = client.request("/v1/chat/completions", chat(stream=True, tokens=2000))
         await client.head()
@@ -136,7 +135,8 @@ async def test_draining_for_too_long() -> None:
 async def test_a_second_signal_does_not_wait() -> None:
     """Whoever asks twice means it."""
     async with World(speed=Speed(prefill=0.0, decode=20.0), timeouts=Timeouts(drain=30.0)) as world:
-        world.gateway._reactor = stopped = Stopped()
+        stopped = Stopped()
+        world.gateway.drain._end_process = stopped.stop
         client = await connect(world.port)
         streaming: Deferred[Any] = client.request("/v1/chat/completions", chat(stream=True, tokens=2000))
         await client.head()
