@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 from twisted.trial.unittest import SynchronousTestCase
@@ -13,9 +14,15 @@ from benchmarks.in_memory import MODELS
 class TelemetryTests(SynchronousTestCase):
     """One gateway tells, the other is silent."""
 
+    def log_file(self) -> Path:
+        """One that is not there yet."""
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        return Path(folder.name) / "access.log"
+
     def test_who_tells(self) -> None:
         """Each exchange is in the log, and counted for its model, with its tokens."""
-        log = Path(self.mktemp())
+        log = self.log_file()
         scene = telemetry.Scene(str(log))
         scene.requests()
         scene.short_streams()
@@ -48,7 +55,7 @@ class TelemetryTests(SynchronousTestCase):
 
     def test_what_is_called_directly(self) -> None:
         """Each part takes something."""
-        scene = telemetry.Scene(self.mktemp())
+        scene = telemetry.Scene(str(self.log_file()))
         exchanges = telemetry.harvest(scene)
         self.assertEqual(len(set(map(id, exchanges))), 16 * telemetry.REQUESTS)
         self.assertTrue(all(us > 0 for us in telemetry.kept_us(exchanges, 1).values()))
