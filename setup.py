@@ -66,6 +66,7 @@ HOT = {
         "vtc_basic",
     ),
     "service": ("wheel",),
+    "service/discovery": ("catalogue",),
     "service/downstream": ("flow", "protocol", "reply", "unsent", "work"),
     "service/exchange": (
         "admit",

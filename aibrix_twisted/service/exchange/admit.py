@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
 from typing import Final
 
 from aibrix_twisted.domain.fleet import Fleet
@@ -18,6 +17,7 @@ from aibrix_twisted.errors import (
 from aibrix_twisted.service.exchange.failures import visible
 from aibrix_twisted.wire.bounds import BadRequest, Bounds
 from aibrix_twisted.wire.head import RequestHead
+from aibrix_twisted.wire.onward import Fields
 from aibrix_twisted.wire.openai import Asked, peek
 from aibrix_twisted.wire.routes import Route
 from aibrix_twisted.wire.unquoted import unquoted
@@ -49,7 +49,7 @@ def bounds_of(limits: Limits) -> Bounds:
     )
 
 
-def read(route: Route, fields: Mapping[bytes, bytes], body: bytes, bounds: Bounds) -> Asked:
+def read(route: Route, fields: Fields, body: bytes, bounds: Bounds) -> Asked:
     """What the body asks.
 
     @param fields: of the head.

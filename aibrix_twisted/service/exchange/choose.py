@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from base64 import b64decode
 from binascii import Error as NotBase64
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -32,6 +32,7 @@ from aibrix_twisted.policy.scorer import Scorer
 from aibrix_twisted.policy.selector import BadSelector, Selector, selector_of
 from aibrix_twisted.policy.strategy import BadStrategy, Strategy
 from aibrix_twisted.service.exchange.flights import Flight, Flights
+from aibrix_twisted.wire.onward import Fields
 from aibrix_twisted.wire.openai import Asked
 from aibrix_twisted.wire.prompt_text import PromptText, prompt_text
 from aibrix_twisted.wire.unquoted import unquoted
@@ -42,8 +43,6 @@ _NONE_TRIED: Tried = {}
 
 _NOTHING: Final = Needs.NOTHING
 _PROMPT: Final = Needs.PROMPT
-
-Fields = Mapping[bytes, bytes]
 
 #: A session's key may be so long, in bytes; a longer one is none, as in AIBrix.
 MAX_SESSION_KEY: Final = 256

@@ -105,7 +105,16 @@ def _try(record: AttemptRecord, accepted: float) -> dict[str, Any]:
     }
 
 
-@lru_cache(maxsize=16)
+#: Fractions of a second, as they are written.
+_FRACTIONS: Final = [f".{ms:03d}Z" for ms in range(1000)]
+
+
 def _timestamp(at_ms: int) -> str:
-    """RFC 3339, in milliseconds.  Where lines are many, most are of the same one as the line before."""
-    return f"{datetime.fromtimestamp(at_ms // 1000, UTC):%Y-%m-%dT%H:%M:%S}.{at_ms % 1000:03d}Z"
+    """RFC 3339, in milliseconds."""
+    return _second(at_ms // 1000) + _FRACTIONS[at_ms % 1000]
+
+
+@lru_cache(maxsize=4)
+def _second(at_s: int) -> str:
+    """Most lines are of the same second as the line before."""
+    return f"{datetime.fromtimestamp(at_s, UTC):%Y-%m-%dT%H:%M:%S}"
