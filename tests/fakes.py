@@ -174,10 +174,11 @@ class Bench:
         fleet = Fleet.of(self.replicas, models.values())
         self.exchanges.fleet_is(fleet, Catalogue(fleet, {}))
 
-    def client(self) -> tuple[DownstreamConnection, Wire]:
+    def client(self, wire: Wire | None = None) -> tuple[DownstreamConnection, Wire]:
         """A client that has connected."""
         connection = DownstreamConnection(self.exchanges)
-        wire = Wire(connection)
+        wire = wire or Wire()
+        wire.protocol = connection
         connection.makeConnection(wire)  # type: ignore[arg-type]
         return connection, wire
 

@@ -22,6 +22,16 @@ class Heal(enum.StrEnum):
     ABANDONED = "abandoned"  # the client left meanwhile
 
 
+class Spooled(enum.StrEnum):
+    """What became of an answer whose client took it too slowly, so that its rest was put into a file for it."""
+
+    TAKEN = "taken"
+    LEFT = "left"  # the client left, or took nothing any more
+    FULL = "full"  # it was more than one file, or all of them, may have
+    FAILED = "failed"  # the file could not be written, or read
+    STOPPED = "stopped"  # it took longer than the exchange, or the gateway, had
+
+
 class Exchange:
     """What is known of one exchange.  Written by the rooms that it passes, read by the meters and the log.
 
@@ -42,6 +52,8 @@ class Exchange:
     @ivar healed: the last one that a broken stream was continued by.
     @ivar heal: what became of its healing: a L{Heal}; C{None}: there was nothing to heal.
     @ivar heal_reason: why it could not be healed, for people.
+    @ivar spooled: what became of its answer in a file; C{None}: it was in none, or is still.
+    @ivar spooled_bytes: so much of it was, its framing counted.
     """
 
     __slots__ = (
@@ -72,6 +84,8 @@ class Exchange:
         "replica",
         "route",
         "served",
+        "spooled",
+        "spooled_bytes",
         "stamps",
         "status",
         "sticky",
@@ -101,6 +115,8 @@ class Exchange:
         self.healed: AttemptRecord | None = None
         self.heal: Heal | None = None
         self.heal_reason = ""
+        self.spooled: Spooled | None = None
+        self.spooled_bytes = 0
         self.queued_s = 0.0
         self.status = 0
         self.bytes_in = 0

@@ -499,7 +499,12 @@ class Limits:
     @ivar client_min_rate: bytes per second of a request's body, after 5 s of grace.
     @ivar client_read_rate: bytes per second at which a client has to take its answer, while there is more for it;
         0: as slowly as it likes.
-    @ivar client_read_time: a client that was slower than that for so many seconds is cut off.
+    @ivar client_read_time: a client that was slower than that for so many seconds is too slow.
+    @ivar slow_client: what becomes of it: it is cut off, or the rest of its answer goes into a file, out of which it is
+        fed, so that the engine is freed.
+    @ivar spool_bytes: of one such file.
+    @ivar spool_total_bytes: of all of them together.  Whose answer is larger is cut off.
+    @ivar spool_dir: where the files are, which have no names: on a disk, for what is in memory is none the freer.
     @ivar reactor_lag: seconds that turns of the reactor may be late before new requests are refused; 0: any.
     @ivar memory_bytes: of all buffers together; 0: a quarter of the machine's memory.
     """
@@ -524,6 +529,10 @@ class Limits:
     client_min_rate: Annotated[int, Ge(0)] = 240
     client_read_rate: Annotated[int, Ge(0)] = 0
     client_read_time: Seconds = 30.0
+    slow_client: Literal["cut", "spool"] = "cut"
+    spool_bytes: Annotated[int, Ge(65536)] = 67108864
+    spool_total_bytes: Annotated[int, Ge(65536)] = 1073741824
+    spool_dir: Name = "/var/tmp"
     reactor_lag: SecondsOrNone = 0.25
     memory_bytes: Annotated[int, Ge(0)] = 0
 

@@ -3,8 +3,8 @@
 All stamps are seconds of one monotonic clock; C{None} is for what did not happen.  What lies between two stamps has a
 name here and nowhere else: L{phases}.  They follow each other without a gap, so that they add up to the whole::
 
-    accepted  read   admitted       ready    started  sent      first           over          ended
-       |-receive-|-admit-|-retry+queue-|-route-|-connect-|-engine--|-begin+stream-|-heal-|-finish-|
+    accepted  read   admitted       ready    started  sent      first           over         taken    ended
+       |-receive-|-admit-|-retry+queue-|-route-|-connect-|-engine--|-begin+stream-|-heal-|-spool-|-finish-|
 
 C{admit}, C{route}, C{begin} and C{finish} are the gateway's own (L{OWN}); the rest is the client's, the network's or an
 engine's, or was waited for.
@@ -32,6 +32,7 @@ PHASES: Final = (
     "begin",  # from there to the first byte for the client
     "stream",  # the rest of the body
     "heal",  # more of it, from other replicas
+    "spool",  # the client takes the last of it, at its own pace, out of a file
     "finish",  # from its end to the exchange's
 )
 
@@ -47,10 +48,11 @@ class Stamps:
     @ivar read: the request was there whole.
     @ivar admitted: what it asks is known; it is looked for a replica.
     @ivar first_byte: the first byte of an answer's body was on its way to the client.
+    @ivar taken: the client had, or was given, nothing more of what was in a file for it.
     @ivar ended: it was over.
     """
 
-    __slots__ = ("accepted", "admitted", "ended", "first_byte", "head", "read")
+    __slots__ = ("accepted", "admitted", "ended", "first_byte", "head", "read", "taken")
 
     def __init__(self, accepted: float, head: float | None = None) -> None:
         self.accepted = accepted
@@ -58,6 +60,7 @@ class Stamps:
         self.read: float | None = None
         self.admitted: float | None = None
         self.first_byte: float | None = None
+        self.taken: float | None = None
         self.ended: float | None = None
 
     @property
@@ -85,9 +88,10 @@ def phases(exchange: Exchange) -> list[float]:
     receive, admit = read - stamps.accepted, admitted - read
     if served is None:
         queue = min(exchange.queued_s, ended - admitted)
-        return [receive, admit, 0.0, queue, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ended - admitted - queue]
+        return [receive, admit, 0.0, queue, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, ended - admitted - queue]
     over = ended if served.ended is None else served.ended
     healed = over if exchange.healed is None or exchange.healed.ended is None else exchange.healed.ended
+    taken = healed if stamps.taken is None else stamps.taken
     sent = over if served.sent is None else served.sent
     first = over if served.first is None else served.first
     begun = first if stamps.first_byte is None or stamps.first_byte > over else stamps.first_byte
@@ -103,7 +107,8 @@ def phases(exchange: Exchange) -> list[float]:
         begun - first,
         over - begun,
         healed - over,
-        ended - healed,
+        taken - healed,
+        ended - taken,
     ]
 
 

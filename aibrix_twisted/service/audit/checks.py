@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.exchange import Exchange, Spooled
 from aibrix_twisted.domain.replica import ReplicaLoad
 from aibrix_twisted.service.exchange.exchanges import Exchanges
 from aibrix_twisted.service.exchange.run import Run
@@ -52,6 +52,7 @@ def findings(exchanges: Exchanges) -> Iterator[Finding]:
     yield from _orphans(exchanges, runs)
     yield from _stuck(exchanges, runs)
     yield from _clients(exchanges)
+    yield from _spools(exchanges)
     yield from _upstreams(exchanges)
     yield from _waiting(exchanges)
 
@@ -103,6 +104,18 @@ def _clients(exchanges: Exchanges) -> Iterator[Finding]:
     addresses = Counter(connection.client for connection in exchanges.live)
     if addresses != Counter(exchanges.by_address):
         yield Finding("address", "clients are counted wrongly by address", lambda: exchanges.recount(addresses))
+
+
+def _spools(exchanges: Exchanges) -> Iterator[Finding]:
+    """Every file has a client that is fed from it, and its bytes are counted."""
+    spools = exchanges.spools
+    fed = {connection.spool for connection in exchanges.live}
+    for spool in spools.open - fed:
+        what = f"a file of {spool.size} bytes is kept for no client"
+        yield Finding("spool", what, lambda spool=spool: spool.close(Spooled.LEFT))  # type: ignore[misc]
+    there = sum(spool.size for spool in spools.open)
+    if spools.bytes != there:
+        yield Finding("spool", f"files are counted with {spools.bytes} bytes; they have {there}", spools.recount)
 
 
 def _upstreams(exchanges: Exchanges) -> Iterator[Finding]:

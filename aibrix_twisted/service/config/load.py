@@ -31,6 +31,7 @@ from aibrix_twisted.service.config.replicas import (
     toml_of,
 )
 from aibrix_twisted.service.config.secure_endpoint import Door, door, doors
+from aibrix_twisted.service.config.spool import spool_faults
 from aibrix_twisted.service.config.tls import certificate_faults, replica_tls_faults, tls_faults
 from aibrix_twisted.wire.bounds import NOT_OF_A_TEMPLATE
 
@@ -95,6 +96,7 @@ def _contradictions(settings: Settings) -> Iterator[tuple[Place, str]]:
             yield ("limits", "template_names", index), f"found {name!r}, expected the name of something in a template"
     yield from key_faults(("admin_auth", "token_file"), settings.admin_auth.token_file)
     yield from _tracing_fault(settings.tracing.endpoint)
+    yield from spool_faults(settings.limits)
 
 
 def _listener_faults(settings: Settings) -> Iterator[tuple[Place, str]]:

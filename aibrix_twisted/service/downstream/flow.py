@@ -48,6 +48,17 @@ class Flow:
         """Bytes that wait in this process to be sent."""
         return buffered_bytes(self._transport)
 
+    @property
+    def ahead(self) -> int:
+        """Bytes by which what is sent may get ahead of the client."""
+        ahead: int = getattr(self._transport, "bufferSize", AHEAD)
+        return ahead
+
+    @property
+    def is_short(self) -> bool:
+        """Nothing is to be sent ahead of a client that is slow: memory is short."""
+        return self._memory.pressure >= Pressure.SLOW
+
     def paused(self, now: float, seconds: float) -> None:
         """The transport has got as far ahead as it may.
 
@@ -69,7 +80,7 @@ class Flow:
     def limit(self, ahead: int) -> None:
         """Let the transport get ahead of the client by so many bytes."""
         self._limited = True
-        self._transport.bufferSize = min(ahead, SHORT_AHEAD) if self._is_short else ahead
+        self._transport.bufferSize = min(ahead, SHORT_AHEAD) if self.is_short else ahead
 
     def over(self) -> None:
         """The answer is over."""
@@ -83,7 +94,7 @@ class Flow:
         """So much is kept for the client beside what is unsent, in bytes; see L{Memory}."""
         unsent = self.unsent
         self._share.set(requests, answers, kept, unsent)
-        if unsent and self._is_short:
+        if unsent and self.is_short:
             self._limited = True
             self._transport.bufferSize = SHORT_AHEAD
 
@@ -111,7 +122,3 @@ class Flow:
         slow = taken - self._taken_then < rate * passed
         self._slow_since, self._taken_then = now, taken
         return slow
-
-    @property
-    def _is_short(self) -> bool:
-        return self._memory.pressure >= Pressure.SLOW

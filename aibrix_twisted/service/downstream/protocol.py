@@ -23,9 +23,11 @@ from twisted.python.failure import Failure
 from zope.interface import classImplements
 
 from aibrix_twisted.domain.client import Client
+from aibrix_twisted.domain.exchange import Spooled
 from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, MalformedRequest
 from aibrix_twisted.service.downstream.flow import Flow
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.downstream.spool import Spool
 from aibrix_twisted.service.downstream.unsent import unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
 from aibrix_twisted.service.wheel import Watched
@@ -59,6 +61,7 @@ class DownstreamConnection:
         self._slot: set[Watched] | None = None
         self._work: Work | None = None
         self._reply: Reply | None = None
+        self._spool: Spool | None = None  # of the current answer, where the client is too slow
         self._head: RequestHead | None = None
         self._body: list[bytes] = []
         self._body_bytes = 0
@@ -162,6 +165,9 @@ class DownstreamConnection:
             return
         self._slot.discard(self)
         self._parser.close()
+        spool, self._spool = self._spool, None
+        if spool is not None:
+            spool.close(Spooled.LEFT)
         work, self._work = self._work, None
         self._reply = None  # it knows us: a circle would wait for the collector
         self._flow.clear()
@@ -174,7 +180,9 @@ class DownstreamConnection:
     def pauseProducing(self) -> None:
         """From the transport: the client takes less than we send."""
         self._flow.paused(self._wheel.now, self._exchanges.seconds())
-        if self._work is not None:
+        if self._spool is not None:
+            self._spool.pause()
+        elif self._work is not None:
             self._work.pause()
 
     def resumeProducing(self) -> None:
@@ -182,6 +190,9 @@ class DownstreamConnection:
         size, took = self._flow.resumed(self._exchanges.seconds())
         if self._work is not None:
             self._exchanges.taken(self._work.exchange, size, took)
+        if self._spool is not None:
+            self._spool.resume()
+        elif self._work is not None:
             self._work.resume()
 
     def stopProducing(self) -> None:
@@ -236,9 +247,28 @@ class DownstreamConnection:
         write: Callable[[bytes], None] = self.transport.write
         return write
 
+    @property
+    def ahead(self) -> int:
+        """Bytes by which what is written may get ahead of the client."""
+        return self._flow.ahead
+
+    @property
+    def spool(self) -> Spool | None:
+        """What the client is fed from, where it is too slow."""
+        return self._spool
+
+    def cut_off(self, why: str) -> None:
+        """Close at once.
+
+        @param why: for people.
+        """
+        if not self._over:
+            self._why_gone = why
+            self.transport.abortConnection()
+
     def reply_over(self, *, keep: bool) -> None:
         """The answer was given whole: on to the next request, or good-bye."""
-        self._work = self._reply = None
+        self._work = self._reply = self._spool = None
         self._flow.over()
         if self._over:
             return
@@ -252,7 +282,7 @@ class DownstreamConnection:
 
     def reply_cut(self) -> None:
         """The answer ends unfinished, for all to see."""
-        self._work = self._reply = None
+        self._work = self._reply = self._spool = None
         self._close()
 
     def limit_ahead(self, ahead: int) -> None:
@@ -283,11 +313,9 @@ class DownstreamConnection:
                 self._exchanges.handshakes.late(self.client)
                 self.transport.abortConnection()
         elif flow.stalled_since is not None and now - flow.stalled_since > timeouts.client_stall:
-            self._why_gone = f"the client took nothing for {timeouts.client_stall:g} s"
-            self.transport.abortConnection()
-        elif self._is_too_slow(now):
-            self._why_gone = f"the client took less than {self._settings.limits.client_read_rate} bytes a second"
-            self.transport.abortConnection()
+            self.cut_off(f"the client took nothing for {timeouts.client_stall:g} s")
+        elif self._spool is None and self._is_too_slow(now):
+            self._be_spooled(f"the client took less than {self._settings.limits.client_read_rate} bytes a second")
         elif self._head is not None:
             self._check_body(now, waited)
         elif self._work is not None:
@@ -338,6 +366,32 @@ class DownstreamConnection:
         given = 0 if reply is None else reply.bytes_out
         return self._flow.is_too_slow(now, given, limits.client_read_rate, limits.client_read_time)
 
+    def _be_spooled(self, slow: str) -> None:
+        """The rest of the answer goes into a file, where that is so set, and its engine is read on; else the client is
+        cut off.
+
+        One that has yet to take an answer that is over has no engine wait for it: it is let, while there is memory for
+        what it was given.
+
+        @param slow: why, for people.
+        """
+        spools, work, reply = self._exchanges.spools, self._work, self._reply
+        if not spools.wanted:
+            self.cut_off(slow)
+        elif work is None or reply is None or self._head is not None:
+            if self._flow.is_short:
+                self.cut_off(slow)
+        else:
+            paused = self._flow.stalled_since is not None
+            spool = spools.begin(work.exchange, self, paused=paused)
+            if isinstance(spool, str):
+                self.cut_off(f"{slow}, and {spool}")
+                return
+            self._spool = spool
+            reply.spool_to(spool)
+            if paused:
+                work.resume()
+
     def _check_body(self, now: float, waited: float) -> None:
         timeouts, rate = self._settings.timeouts, self._settings.limits.client_min_rate
         if waited > timeouts.client_body:
@@ -355,10 +409,13 @@ class DownstreamConnection:
 
     def expire(self, reason: str) -> None:
         """The gateway has drained for long enough: end what is under way."""
-        if self._work is not None:
-            self._work.expire(reason)
-        else:
+        if self._work is None:
             self._close()
+            return
+        self._work.expire(reason)
+        if self._spool is not None:  # it will not have taken it in time
+            self._spool.close(Spooled.STOPPED)
+            self.cut_off(reason)
 
     # -- inside ----------------------------------------------------------------------------------------------
 

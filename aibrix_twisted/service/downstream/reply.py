@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
+from aibrix_twisted.domain.exchange import Spooled
 from aibrix_twisted.wire.framing import LAST_CHUNK, response_head
+
+if TYPE_CHECKING:
+    from aibrix_twisted.service.downstream.spool import Spool
 
 
 class Line(Protocol):
@@ -18,6 +22,10 @@ class Line(Protocol):
 
     def limit_ahead(self, ahead: int) -> None:
         """Let what is written get ahead of the client by so many bytes, and no more."""
+        ...
+
+    def cut_off(self, why: str) -> None:
+        """Close at once, whatever is unsent."""
         ...
 
     def reply_over(self, *, keep: bool) -> None:
@@ -41,7 +49,8 @@ class Reply:
 
     @ivar begun: the head is out; nothing can be taken back.
     @ivar whole: the body is out, to its end.
-    @ivar bytes_out: bytes of body given to the client, framing not counted.
+    @ivar bytes_out: bytes of body written for the client, framing not counted.
+    @ivar spool: a file where the client is fed out of one, for it is too slow.
     """
 
     __slots__ = (
@@ -51,9 +60,11 @@ class Reply:
         "_line",
         "_minor_version",
         "_send",
+        "_unspooled",
         "_without_body",
         "begun",
         "bytes_out",
+        "spool",
         "status",
         "whole",
     )
@@ -72,11 +83,30 @@ class Reply:
         self.begun = False
         self.whole = False
         self.bytes_out = 0
+        self.spool: Spool | None = None
+        self._unspooled = 0
         self.status = 0
 
     def limit_ahead(self, ahead: int) -> None:
         """Let it get ahead of the client by so many bytes, and no more: then the exchange is told to pause."""
         self._line.limit_ahead(ahead)
+
+    def spool_to(self, spool: Spool) -> None:
+        """What is written from here on goes there."""
+        self.spool = spool
+        self._send = spool.write
+        self._unspooled = self.bytes_out
+
+    @property
+    def bytes_given(self) -> int:
+        """Bytes of body that the client was given; what is left of them in a file was not.
+
+        There, framing is among them: body is as much of what is left as of all that came there.
+        """
+        spool = self.spool
+        if spool is None or not spool.left:
+            return self.bytes_out
+        return self.bytes_out - (self.bytes_out - self._unspooled) * spool.left // spool.passed
 
     def close_after(self) -> None:
         """Do not keep the connection: the rest of the request is not wanted, or we are draining."""
@@ -124,6 +154,12 @@ class Reply:
         """The body will not be whole: say so in a last event, if one is given, and end without the last chunk."""
         if event:
             self.write(event)
+
+    def stop_feeding(self, why: str) -> None:
+        """The client is not given what is in a file for it: it is cut off."""
+        if self.spool is not None:
+            self.spool.close(Spooled.STOPPED)
+        self._line.cut_off(why)
 
     def let_go(self) -> None:
         """Everything is written and counted: the connection may go on, or close."""

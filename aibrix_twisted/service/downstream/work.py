@@ -12,6 +12,7 @@ from aibrix_twisted.domain.overload import Overload
 from aibrix_twisted.domain.settings import Settings
 from aibrix_twisted.errors import GatewayError
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.downstream.spools import Spools
 from aibrix_twisted.service.seldom import Seldom
 from aibrix_twisted.service.tls.handshakes import Handshakes
 from aibrix_twisted.service.wheel import Wheel
@@ -75,6 +76,7 @@ class Exchanges(Typed):
 
     wheel: Wheel
     memory: Memory
+    spools: Spools
     overload: Overload
     seldom: Seldom
     draining: bool

@@ -31,6 +31,7 @@ from aibrix_twisted.policy.retry import RetryBudget
 from aibrix_twisted.service.discovery.catalogue import Catalogue
 from aibrix_twisted.service.downstream.protocol import DownstreamConnection
 from aibrix_twisted.service.downstream.reply import Reply
+from aibrix_twisted.service.downstream.spools import Spools
 from aibrix_twisted.service.downstream.work import Work
 from aibrix_twisted.service.exchange.admit import bounds_of, coded_body
 from aibrix_twisted.service.exchange.choose import Chooser
@@ -146,6 +147,7 @@ class Exchanges:
         self.orphans: set[Run] = set()
         self.book = Book()
         self.memory = Memory(memory_limit(settings.limits.memory_bytes))
+        self.spools = Spools(reactor, metrics.spooled)
         self.overload = Overload()
         self.seldom = pool.seldom
         self.sizes = Sizes(reactor.seconds)
@@ -179,6 +181,7 @@ class Exchanges:
         self._https_port = (tls.redirect_port or self._tls_port) if tls.redirect else 0
         self.hsts = _hsts(tls) if tls.hsts_max_age else b""
         self.memory.configure(memory_limit(settings.limits.memory_bytes))
+        self.spools.configure(settings.limits)
         self.bounds = bounds_of(settings.limits)
         self.overload.configure(settings.limits.reactor_lag)
         self.budget = RetryBudget(settings.retry.budget)

@@ -19,7 +19,15 @@ from aibrix_twisted.domain.exchange import Exchange
 from aibrix_twisted.domain.memory import Pressure
 from aibrix_twisted.domain.replica import Replica
 from aibrix_twisted.domain.waiting_room import NORMAL
-from aibrix_twisted.errors import DEFECT, ClientGone, Draining, GatewayError, InternalError, UpstreamTimeout
+from aibrix_twisted.errors import (
+    DEFECT,
+    ClientGone,
+    ClientTooSlow,
+    Draining,
+    GatewayError,
+    InternalError,
+    UpstreamTimeout,
+)
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.policy.candidates import Lack, Tried
 from aibrix_twisted.policy.retry import DECLINED, Again, Progress, again, backoff_s
@@ -65,6 +73,7 @@ class Run:
         "_declined",
         "_delivered",
         "_exchanges",
+        "_feeding",
         "_fleet",
         "_gone",
         "_head",
@@ -120,6 +129,7 @@ class Run:
         self._gone = False
         self._left = ""
         self._concluded = False
+        self._feeding = False
         self._slot: set[Watched] | None = None
 
     # -- admit -----------------------------------------------------------------------------------------------
@@ -486,7 +496,7 @@ class Run:
             reply.cut(said or (error_event_of(error) if streamed and error is not None else b""))
         else:
             send_error(error or InternalError("the attempt ended without a reason"), exchange, reply)
-        self._settle()
+        self._end()
 
     def refuse(self, error: GatewayError) -> None:
         """The gateway's own answer: an error object."""
@@ -500,11 +510,15 @@ class Run:
             self.reply.cut(error_event_of(error))
         else:
             send_error(error, self.exchange, self.reply)
-        self._settle()
+        self._end()
 
     def client_gone(self, why: str) -> None:
         """The client left.  The engine's work is cancelled, or read to its end where the replica wants that."""
         if self._concluded:
+            if self.reply.spool is not None:
+                self._gone, self._left = True, why
+                if self._feeding:
+                    self._left_untaken()
             return
         self._gone, self._left = True, why
         attempt, rival = self._attempt, self._rival
@@ -514,7 +528,7 @@ class Run:
                 self._waiter.stop()
             self.exchange.cause, self.exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
             self.exchange.failed(ClientGone(why))
-            self._settle()
+            self._end()
             return
         if rival is not None:
             rival.end(Cause.CLIENT_GONE)
@@ -534,7 +548,7 @@ class Run:
         if attempt is not None and attempt.kept is not None and self._exchanges.memory.pressure >= Pressure.KEPT:
             attempt.kept.drop()  # it cannot be healed any more
         if self._total_s and now - self.exchange.stamps.accepted > self._total_s:
-            self._expire(UpstreamTimeout(f"the answer was not whole within {self._total_s:g} s"))
+            self._expire(self._overdue())
         elif attempt is None:
             if self._waiter is not None:
                 self._check_waiting(now, self._waiter)
@@ -548,6 +562,11 @@ class Run:
             attempt.give_up("nothing comes of it, and the replica does not answer its probes")
         elif self._exchanges.hedges is not None and self._rival is None and not (self._delivered or self._gone):
             self._hedge(now, attempt, self._exchanges.hedges)
+
+    def _overdue(self) -> GatewayError:
+        if self._feeding:
+            return ClientTooSlow(f"the client had not taken the answer within {self._total_s:g} s")
+        return UpstreamTimeout(f"the answer was not whole within {self._total_s:g} s")
 
     @property
     def attempts_under_way(self) -> list[Attempt]:
@@ -625,9 +644,15 @@ class Run:
         for attempt in (self._rival, self._attempt):
             if attempt is not None:
                 attempt.drop()
-        self.refuse(InternalError(DEFECT))
+        if self._feeding:
+            self._stop_feeding(InternalError(DEFECT), Outcome.BROKEN)
+        else:
+            self.refuse(InternalError(DEFECT))
 
     def _expire(self, late: GatewayError) -> None:
+        if self._feeding:
+            self._stop_feeding(late, Outcome.TIMED_OUT)
+            return
         self._late = late
         if self._rival is not None:
             self._rival.end(Cause.DEADLINE)
@@ -709,8 +734,8 @@ class Run:
 
     # -- settle ----------------------------------------------------------------------------------------------
 
-    def _settle(self) -> None:
-        """Everything is written: let go, then let the client's connection go on."""
+    def _end(self) -> None:
+        """Everything is written: settle, once the client has what is in a file for it."""
         if self._slot is not None:
             self._slot.discard(self)
             self._exchanges.orphans.discard(self)
@@ -718,6 +743,40 @@ class Run:
             self._healer.over(self.exchange.outcome)
         self._last = self._declined = None  # they know us: a circle would wait for the collector
         self._healer = self._waiter = None
+        spool = self.reply.spool
+        if spool is None:
+            self._settle()
+        elif self._gone:
+            self._left_untaken()
+        else:
+            self._feeding = True
+            spool.end(self._taken)
+
+    def _taken(self) -> None:
+        """The client has what was in a file for it."""
+        self.exchange.stamps.taken = self._exchanges.seconds()
+        self._settle()
+
+    def _left_untaken(self) -> None:
+        """It left, or was cut off, before it had."""
+        exchange = self.exchange
+        exchange.stamps.taken = self._exchanges.seconds()
+        if not exchange.error:
+            exchange.cause, exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
+            exchange.failed(ClientGone(self._left))
+        self._settle()
+
+    def _stop_feeding(self, error: GatewayError, outcome: Outcome) -> None:
+        """The client does not get the rest of it."""
+        exchange = self.exchange
+        if not exchange.error:
+            exchange.cause, exchange.outcome = Cause.DEADLINE, outcome
+            exchange.failed(error)
+        self.reply.stop_feeding(str(error))
+
+    def _settle(self) -> None:
+        """All is over: let go, then let the client's connection go on."""
+        self._feeding = False
         settle_exchange(self.exchange, self.reply, self._exchanges)
         if not self._gone:
             self.reply.let_go()

@@ -49,6 +49,6 @@ def settle_orphan(exchange: Exchange, exchanges: Exchanges) -> None:
 def settle_exchange(exchange: Exchange, reply: Reply, exchanges: Exchanges) -> None:
     """The stamps are closed, and the meters and the log are told."""
     exchange.stamps.ended = exchanges.seconds()
-    exchange.bytes_out = reply.bytes_out
+    exchange.bytes_out = reply.bytes_given
     exchange.status = ClientGone.status if exchange.outcome is Outcome.ABANDONED else reply.status
     exchanges.over(exchange)

@@ -55,6 +55,11 @@ class Gauged(Protocol):
         ...
 
     @property
+    def spool_bytes(self) -> int:
+        """Bytes of answers that are in files."""
+        ...
+
+    @property
     def buffer_limits(self) -> dict[str, int]:
         """Up to how many bytes an answer is gathered, by model."""
         ...
@@ -98,6 +103,7 @@ class GatewayCollector(Collector):
         yield families.REPAIRS.of(_labelled(metrics.repairs))
         yield families.POLICY_FALLBACKS.of(metrics.policy_fallbacks)
         yield families.HEALS.of(_labelled(metrics.heals))
+        yield families.SPOOLED.of(_labelled(metrics.spooled))
         yield families.LATE_EVENTS.of(_labelled(metrics.late_events))
         yield families.CLIENTS_DROPPED.of(_labelled(metrics.clients_dropped))
         yield families.CONFIG_RELOADS.of(_from_the_start(("taken", "refused"), metrics.reloads))
@@ -147,6 +153,7 @@ class GatewayCollector(Collector):
         yield families.CLIENT_CONNECTIONS.of({(): state.clients})
         yield families.UPSTREAM_CONNECTIONS.of(_labelled(state.upstreams))
         yield families.BUFFERS.of(_labelled(state.buffers))
+        yield families.SPOOL.of({(): state.spool_bytes})
         yield families.BUFFER_LIMIT.of(_labelled(state.buffer_limits))
         yield families.BUILD_INFO.of({(__version__,): 1})
 

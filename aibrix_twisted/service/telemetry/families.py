@@ -180,6 +180,14 @@ HEALS: Final = _declared(
 POLICY_FALLBACKS: Final = _declared(
     "counter", "policy_fallbacks", "Decisions without what the policy goes by, by what was missing.", "policy", "reason"
 )
+SPOOLED: Final = _declared(
+    "counter",
+    "spooled_answers",
+    "Answers that went into a file, for their clients were too slow, by what became of them: taken whole; left by the "
+    "client, or not taken any more; full, for it was more than may be there; failed, for the file could not be written "
+    "or read; stopped, for the time was up.",
+    "outcome",
+)
 LATE_EVENTS: Final = _declared(
     "counter", "late_events", "What came for a response that had ended, and changed nothing.", "event"
 )
@@ -226,6 +234,9 @@ BUFFERS: Final = _declared(
     "What is kept for clients: requests that are read; answers that are gathered, and requests that may be sent again; "
     "kept, for healing; unsent; waiting, of these, in the waiting room.",
     "kind",
+)
+SPOOL: Final = _declared(
+    "gauge", "spool_bytes", "What the files have, taken or not, in which answers wait for clients that are too slow."
 )
 BUFFER_LIMIT: Final = _declared(
     "gauge", "buffer_limit_bytes", "Up to this size an answer that is no stream is gathered before it begins.", "model"

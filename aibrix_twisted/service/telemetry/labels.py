@@ -7,7 +7,7 @@ from typing import Final
 
 from aibrix_twisted import errors
 from aibrix_twisted.domain.assembly import Outcome
-from aibrix_twisted.domain.exchange import Heal
+from aibrix_twisted.domain.exchange import Heal, Spooled
 from aibrix_twisted.domain.memory import KINDS
 from aibrix_twisted.domain.timing import OWN
 from aibrix_twisted.policy import POLICIES
@@ -52,6 +52,7 @@ _OF_ONE: Final[dict[tuple[str, str], tuple[str, ...]]] = {
     ("repairs", "kind"): REPAIRED,
     ("clients_dropped", "reason"): DROPPED,
     ("heals", "outcome"): tuple(heal.value for heal in Heal),
+    ("spooled_answers", "outcome"): tuple(spooled.value for spooled in Spooled),
     ("tls_handshakes", "outcome"): HANDSHAKES,
     ("config_reloads", "outcome"): ("taken", "refused"),
     ("tokens", "kind"): ("input", "output", "cached", "output_events"),

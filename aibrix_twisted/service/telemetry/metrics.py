@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from aibrix_twisted.domain.attempt import AttemptRecord
-from aibrix_twisted.domain.exchange import Exchange, Heal
+from aibrix_twisted.domain.exchange import Exchange, Heal, Spooled
 from aibrix_twisted.domain.timing import OWN, PHASES, Gaps, phases
 from aibrix_twisted.policy.choice import Fallback
 from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
@@ -60,7 +60,7 @@ class ModelMeters:
 
 
 #: What an audit may find to disagree.
-REPAIRED: Final = ("lease", "exchange", "stuck", "deadline", "connection", "waiting", "address", "clock")
+REPAIRED: Final = ("lease", "exchange", "stuck", "deadline", "connection", "waiting", "address", "spool", "clock")
 
 #: How a client's TLS handshake may end.
 HANDSHAKES: Final = ("complete", "failed", "late", "gone")
@@ -81,6 +81,7 @@ class Metrics:
     @ivar hedges: what became of second attempts.
     @ivar repairs: what the audits put right, by its kind.
     @ivar clients_dropped: connections of clients that were closed without an answer, by why.
+    @ivar spooled: what became of answers that were put into a file.
     @ivar late_events: what came for a response that had ended.
     @ivar genai: the same by OpenTelemetry's names, where these are wanted.
     @ivar spans_dropped: why spans did not reach the receiver.
@@ -99,6 +100,7 @@ class Metrics:
         self.policy_fallbacks: defaultdict[tuple[str, str], int] = defaultdict(int)
         self.hedges = {"won": 0, "lost": 0}
         self._heals: dict[str, int] = dict.fromkeys(Heal, 0)
+        self.spooled: dict[str, int] = dict.fromkeys(Spooled, 0)
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.clients_dropped = dict.fromkeys(DROPPED, 0)
         self.handshakes = dict.fromkeys(HANDSHAKES, 0)

@@ -53,6 +53,7 @@ def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -
         "reason": exchange.reason,
         "heal": exchange.heal,
         "heal_reason": exchange.heal_reason,
+        "spooled": _spooled(exchange) if exchange.spooled is not None else None,
         "stream": exchange.stream,
         "edited": exchange.edited,
         "bytes_in": exchange.bytes_in,
@@ -77,6 +78,11 @@ def line_of(exchange: Exchange, ended_at: float, sample: float, *, slow: bool) -
         "sample": sample,
     }
     return orjson.dumps(record, option=orjson.OPT_APPEND_NEWLINE)
+
+
+def _spooled(exchange: Exchange) -> dict[str, Any]:
+    """What became of an answer in a file, and how much of it was there."""
+    return {"outcome": exchange.spooled, "bytes": exchange.spooled_bytes}
 
 
 def _are_told(tries: list[AttemptRecord]) -> bool:

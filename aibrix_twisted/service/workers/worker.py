@@ -69,6 +69,7 @@ def share_of(settings: Settings, workers: int) -> Settings:
             connections=ceil(limits.connections / workers),
             in_flight=ceil(limits.in_flight / workers),
             memory_bytes=ceil(memory_limit(limits.memory_bytes) / workers),
+            spool_total_bytes=ceil(limits.spool_total_bytes / workers),
         ),
         queue=dataclasses.replace(
             queue, max_requests=ceil(queue.max_requests / workers), max_bytes=ceil(queue.max_bytes / workers)

@@ -14,6 +14,7 @@ from aibrix_twisted.service.audit.auditor import Auditor
 from aibrix_twisted.service.audit.checks import LATE_S, findings
 from aibrix_twisted.service.telemetry.metrics import REPAIRED
 from tests.fakes import STREAM_HEAD, Bench, answer, post, replica
+from tests.service.downstream.slow import SlowScene, slow_settings
 
 
 class Audited(Bench):
@@ -132,6 +133,27 @@ class RepairTests(SynchronousTestCase):
         load = bench.replicas[0].load
         load.in_flight, load.by_model = 0, {"m": 0}
         self.repaired(bench, "lease", lambda: load.in_flight == 1)
+
+    def test_a_file_for_nobody(self) -> None:
+        """Its client is gone, or has another one."""
+        scene = SlowScene(bench=Audited(slow_settings()))
+        scene.slow()
+        bench, spool = scene.bench, scene.client.spool
+        assert isinstance(bench, Audited) and spool is not None
+        self.assertEqual(bench.kinds(), Counter())
+        scene.client._spool = None
+        self.repaired(bench, "spool", lambda: not spool.open and not bench.exchanges.spools.bytes)
+
+    def test_files_that_are_counted_wrongly(self) -> None:
+        """Their bytes are those that they have."""
+        scene = SlowScene(bench=Audited(slow_settings()))
+        scene.slow()
+        bench, spools = scene.bench, scene.bench.exchanges.spools
+        assert isinstance(bench, Audited)
+        there = spools.bytes
+        spools.resized(-1)
+        self.repaired(bench, "spool", lambda: spools.bytes == there > 0)
+        scene.wire.lose()
 
     def test_an_exchange_that_nobody_runs(self) -> None:
         """It is over, and counted as broken."""

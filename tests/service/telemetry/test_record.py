@@ -13,7 +13,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
-from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.exchange import Exchange, Spooled
 from aibrix_twisted.domain.settings import Retry, Settings
 from aibrix_twisted.domain.timing import PHASES
 from aibrix_twisted.errors import Fault
@@ -108,6 +108,14 @@ class LineTests(SynchronousTestCase):
         self.assertNotIn(b"\x1b", line)
         self.assertEqual(orjson.loads(line)["path"], exchange.path)
 
+    def test_a_file(self) -> None:
+        """What became of an answer there, and how long its client took."""
+        exchange = served()
+        exchange.spooled, exchange.spooled_bytes, exchange.stamps.taken = Spooled.TAKEN, 7, 1.48
+        record = record_of(exchange)
+        self.assertEqual(record["spooled"], {"outcome": "taken", "bytes": 7})
+        self.assertEqual((record["phases"]["spool"], record["phases"]["finish"]), (0.03, 0.02))
+
 
 class SchemaTests(SynchronousTestCase):
     """docs/access-log.schema.json, and the tables of docs/access-log.md."""
@@ -135,18 +143,20 @@ class SchemaTests(SynchronousTestCase):
         self.assertEqual(described["cause"]["enum"], [*Cause, None])
         self.assertEqual(a_try["outcome"]["enum"], [*Outcome, None])
         self.assertEqual(a_try["kind"]["enum"], list(Kind))
+        self.assertEqual(described["spooled"]["properties"]["outcome"]["enum"], list(Spooled))
         self.assertIn("|".join(fault.value for fault in Fault), described["error"]["pattern"])
 
     def test_the_document(self) -> None:
         """Each member has its row: what it is, and whether it may be null."""
         described = SCHEMA["properties"]
         a_try, a_phase = described["tries"]["items"]["properties"], described["phases"]["properties"]
+        a_spool = described["spooled"]["properties"]
         rows = re.findall(
             r"^\| `(\w+)` \| ([^|]+) \| (.+) \|$", (DOCS / "access-log.md").read_text("utf-8"), re.MULTILINE
         )
         expected = [
             (name, _may_be_null(member), member["description"])
-            for name, member in (*described.items(), *a_phase.items(), *a_try.items())
+            for name, member in (*described.items(), *a_phase.items(), *a_spool.items(), *a_try.items())
         ]
         self.assertEqual([(name, "or null" in unit, text) for name, unit, text in rows], expected)
 
