@@ -81,6 +81,7 @@ class _Judge:
             ((_model(line), line["route"], line["status"], line["outcome"]) for line in lines),
         )
         self.same("heals", metrics.heals, (line["heal"] for line in lines if line["heal"]))
+        self.same("spooled", metrics.spooled, (line["spooled"]["outcome"] for line in lines if line["spooled"]))
         self.same("errors", metrics.errors, ((line["error"],) for line in lines if line["error"]))
         logged: Counter[Any] = Counter()
         for line in lines:

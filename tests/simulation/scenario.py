@@ -46,6 +46,9 @@ GOOD: Final = frozenset({"calm", "hidden", "heal", "slow"})
 #: Of the runs about clients, so many are about those who read slowly.
 _SLOW: Final = 0.25
 
+#: In so many runs clients that are slow are not waited for, but spooled.
+_SPOOLED: Final = 0.4
+
 
 @dataclass
 class Act:
@@ -62,7 +65,10 @@ class Act:
 
 @dataclass
 class Scenario:
-    """All of it."""
+    """All of it.
+
+    @ivar full_disk: bytes that may be written to files of answers, before there is no more room; C{None}: any.
+    """
 
     seed: int
     theme: str
@@ -72,6 +78,7 @@ class Scenario:
     clients: list[tuple[list[Call], Manner]]
     acts: list[Act] = field(default_factory=list)
     slow_disk: float = 0.0
+    full_disk: int | None = None
 
     @property
     def named(self) -> str:
@@ -113,7 +120,35 @@ class _Maker:
         scenario.acts.sort(key=lambda act: act.at)
         if self.theme == "clients" and Random(f"slow {self.seed}").random() < _SLOW:
             self.make_slow(scenario)
+        self.spool(scenario, Random(f"spool {self.seed}"))
         return scenario
+
+    @staticmethod
+    def spool(scenario: Scenario, rng: Random) -> None:
+        """In some runs who is slow has its answer from a file; where nothing may fail, it is large enough.  Then lines
+        hold little, and many clients sleep."""
+        if rng.random() >= _SPOOLED:
+            return
+        temper = scenario.temper
+        scenario.temper = Temper(temper.latency, temper.piece, 1500, rng.choice((100, 500)), temper.busy)
+        for _, manner in scenario.clients:
+            if manner.slow is None and manner.naps is None and rng.random() < 0.6:
+                manner.naps = (rng.randint(1, 3000), rng.choice((1.2, 1.2, 2.5, 4.0)))
+        good = scenario.theme in GOOD or scenario.theme == "restart"
+        limits = dataclasses.replace(
+            scenario.settings.limits,
+            slow_client="spool",
+            client_read_rate=rng.choice((2_000, 1 << 30)),
+            client_read_time=rng.choice((0.1, 0.5)),
+            spool_bytes=1 << 24 if good else rng.choice((1_000, 20_000, 1 << 24)),
+            spool_total_bytes=1 << 24 if good else rng.choice((2_000, 40_000, 1 << 24)),
+        )
+        scenario.settings = dataclasses.replace(scenario.settings, limits=limits)
+        for act in scenario.acts:
+            if isinstance(act.more, Settings):
+                act.more = dataclasses.replace(act.more, limits=limits)
+        if not good and rng.random() < 0.2:
+            scenario.full_disk = rng.choice((0, 3_000, 30_000))
 
     def make_slow(self, scenario: Scenario) -> None:
         """Long streams for clients who sleep amid them for longer than an engine may, on lines that hold little."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
 import tempfile
 from collections.abc import Iterator
@@ -57,6 +58,26 @@ class OrderedSet(dict[Any, None]):
 
     def union(self, *others: Any) -> OrderedSet:
         return OrderedSet(dict.fromkeys((*self, *(item for other in others for item in other))))
+
+
+class Disk:
+    """Where files of answers are; it may become full."""
+
+    pread, ftruncate = staticmethod(os.pread), staticmethod(os.ftruncate)
+
+    def __init__(self, room: int | None) -> None:
+        self._room = room
+
+    def pwrite(self, fd: int, data: Any, at: int) -> int:
+        """See L{os.pwrite}; what there is room for is written."""
+        room = self._room
+        if room is None:
+            return os.pwrite(fd, data, at)
+        if not room:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written = os.pwrite(fd, data[:room], at)
+        self._room = room - written
+        return written
 
 
 class Given:
@@ -288,6 +309,7 @@ class World:
             patch(
                 "aibrix_twisted.service.process.strain.memory_groups", tuple
             ),  # what this machine grants is no seed's
+            patch("aibrix_twisted.service.downstream.spool.os", Disk(self.scenario.full_disk)),
             patch.object(Exchanges, "fleet_is", remembered),
         ):
             yield
@@ -352,6 +374,8 @@ class World:
             "clients connected": len(exchanges.live),
             "addresses of clients": len(exchanges.by_address),
             "waiting": exchanges.waiting.room.count,
+            "files": len(exchanges.spools.open),
+            "bytes of files": exchanges.spools.bytes,
             "models waited for": len(list(exchanges.waiting.room.models)),
             "watched": sum(map(len, gateway.wheel._slots)) - 2,  # the pool and the waiting room
         }
