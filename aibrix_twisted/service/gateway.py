@@ -161,11 +161,6 @@ class Gateway(MultiService):
         return {**self.exchanges.memory.by_kind, "waiting": self.exchanges.waiting.room.bytes}
 
     @property
-    def spool_bytes(self) -> int:
-        """Bytes of answers that are in files."""
-        return self.exchanges.spools.bytes
-
-    @property
     def buffer_limits(self) -> dict[str, int]:
         """Up to how many bytes an answer is gathered, by model."""
         return self.exchanges.sizes.answers

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, MutableMapping
+from collections.abc import Callable
 from tempfile import TemporaryFile
-from typing import IO, Any
+from typing import IO, Any, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
 
@@ -18,30 +18,44 @@ def _new_file(directory: str) -> IO[bytes]:
     return TemporaryFile(dir=directory, buffering=0, prefix="aibrix-gateway-")
 
 
+class Counts(Protocol):
+    """What is counted of them.
+
+    @ivar spooled: what became of them, by L{Spooled}.
+    @ivar spool_bytes: of all files now.
+    """
+
+    spooled: dict[str, int]
+    spool_bytes: int
+
+
 class Spools:
     """Of one gateway.
 
     @ivar wanted: answers for slow clients go into files; else such clients are cut off.
-    @ivar bytes: of all files.
     @ivar open: those that have a file.
     """
 
     def __init__(
         self,
         clock: IReactorTime | Any,
-        outcomes: MutableMapping[str, int],
+        counts: Counts,
         new_file: Callable[[str], IO[bytes]] = _new_file,
     ) -> None:
         """
-        @param outcomes: counts of what became of them.
+        @param counts: the meters'.
         @param new_file: makes one in this directory.
         """
         self._clock = clock
-        self._outcomes = outcomes
+        self._counts = counts
         self._new_file = new_file
         self.open: set[Spool] = set()
-        self.bytes = 0
         self.wanted = False
+
+    @property
+    def bytes(self) -> int:
+        """Of all files."""
+        return self._counts.spool_bytes
 
     def configure(self, limits: Limits) -> None:
         """Take these bounds.  What is in files already stays there."""
@@ -70,7 +84,7 @@ class Spools:
 
     def _count(self, exchange: Exchange, outcome: Spooled) -> None:
         exchange.spooled = outcome
-        self._outcomes[outcome] += 1
+        self._counts.spooled[outcome] += 1
 
     # -- from spools -----------------------------------------------------------------------------------------
 
@@ -84,13 +98,13 @@ class Spools:
 
     def resized(self, by: int) -> None:
         """A file has become larger, or smaller."""
-        self.bytes += by
+        self._counts.spool_bytes += by
 
     def closed(self, spool: Spool, outcome: Spooled) -> None:
         """It is over."""
         self.open.discard(spool)
-        self.bytes += -spool.size
-        self._outcomes[outcome] += 1
+        self.resized(-spool.size)
+        self._counts.spooled[outcome] += 1
 
     def soon(self, call: Callable[[], None]) -> IDelayedCall:
         """In the reactor's next turn."""
@@ -99,4 +113,4 @@ class Spools:
 
     def recount(self) -> None:
         """The sum was found to be another."""
-        self.bytes = sum(spool.size for spool in self.open)
+        self._counts.spool_bytes = sum(spool.size for spool in self.open)

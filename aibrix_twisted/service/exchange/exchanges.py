@@ -147,7 +147,7 @@ class Exchanges:
         self.orphans: set[Run] = set()
         self.book = Book()
         self.memory = Memory(memory_limit(settings.limits.memory_bytes))
-        self.spools = Spools(reactor, metrics.spooled)
+        self.spools = Spools(reactor, metrics)
         self.overload = Overload()
         self.seldom = pool.seldom
         self.sizes = Sizes(reactor.seconds)

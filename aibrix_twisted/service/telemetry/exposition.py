@@ -55,11 +55,6 @@ class Gauged(Protocol):
         ...
 
     @property
-    def spool_bytes(self) -> int:
-        """Bytes of answers that are in files."""
-        ...
-
-    @property
     def buffer_limits(self) -> dict[str, int]:
         """Up to how many bytes an answer is gathered, by model."""
         ...
@@ -153,7 +148,7 @@ class GatewayCollector(Collector):
         yield families.CLIENT_CONNECTIONS.of({(): state.clients})
         yield families.UPSTREAM_CONNECTIONS.of(_labelled(state.upstreams))
         yield families.BUFFERS.of(_labelled(state.buffers))
-        yield families.SPOOL.of({(): state.spool_bytes})
+        yield families.SPOOL.of({(): state.metrics.spool_bytes})
         yield families.BUFFER_LIMIT.of(_labelled(state.buffer_limits))
         yield families.BUILD_INFO.of({(__version__,): 1})
 

@@ -82,6 +82,7 @@ class Metrics:
     @ivar repairs: what the audits put right, by its kind.
     @ivar clients_dropped: connections of clients that were closed without an answer, by why.
     @ivar spooled: what became of answers that were put into a file.
+    @ivar spool_bytes: what these files have now.
     @ivar late_events: what came for a response that had ended.
     @ivar genai: the same by OpenTelemetry's names, where these are wanted.
     @ivar spans_dropped: why spans did not reach the receiver.
@@ -101,6 +102,7 @@ class Metrics:
         self.hedges = {"won": 0, "lost": 0}
         self._heals: dict[str, int] = dict.fromkeys(Heal, 0)
         self.spooled: dict[str, int] = dict.fromkeys(Spooled, 0)
+        self.spool_bytes = 0
         self.late_events: dict[str, int] = {"head": 0, "body": 0, "end": 0}
         self.clients_dropped = dict.fromkeys(DROPPED, 0)
         self.handshakes = dict.fromkeys(HANDSHAKES, 0)

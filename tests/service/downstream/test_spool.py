@@ -14,6 +14,7 @@ from aibrix_twisted.domain.settings import Limits
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.service.downstream.spool import TURN_BYTES, Spool
 from aibrix_twisted.service.downstream.spools import Spools
+from aibrix_twisted.service.telemetry.metrics import Metrics
 from tests.fakes import MemoryReactor
 
 _pwrite, _pread = os.pwrite, os.pread
@@ -45,8 +46,8 @@ class SpoolTests(SynchronousTestCase):
     """The object that takes the writes."""
 
     def begin(self, *, paused: bool = True, **limits: Any) -> Spool:
-        self.reactor, self.outcomes, self.reader = MemoryReactor(), dict.fromkeys(Spooled, 0), Reader()
-        self.spools = Spools(self.reactor, self.outcomes)  # type: ignore[arg-type]
+        self.reactor, self.reader, metrics = MemoryReactor(), Reader(), Metrics()
+        self.spools, self.outcomes = Spools(self.reactor, metrics), metrics.spooled
         self.spools.configure(Limits(slow_client="spool", spool_dir=tempfile.gettempdir(), **limits))
         self.exchange = Exchange("x", "192.0.2.1", "POST", "/", "chat", Stamps(0.0))
         spool = self.spools.begin(self.exchange, self.reader, paused=paused)

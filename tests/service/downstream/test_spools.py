@@ -12,6 +12,7 @@ from aibrix_twisted.domain.settings import Limits
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.service.downstream.spool import Spool
 from aibrix_twisted.service.downstream.spools import Spools
+from aibrix_twisted.service.telemetry.metrics import Metrics
 from tests.service.downstream.test_spool import Reader
 
 
@@ -19,8 +20,8 @@ class SpoolsTests(SynchronousTestCase):
     """Of one gateway."""
 
     def setUp(self) -> None:
-        self.outcomes = dict.fromkeys(Spooled, 0)
-        self.spools = Spools(Clock(), self.outcomes)  # type: ignore[arg-type]
+        metrics = Metrics()
+        self.spools, self.outcomes = Spools(Clock(), metrics), metrics.spooled
         self.configure()
 
     def configure(self, **limits: int) -> None:

@@ -38,7 +38,6 @@ class State:
         self.upstreams = {"idle": 1, "busy": 2}
         self.buffers = {"waiting": 4096}
         self.buffer_limits = {"m": 65536}
-        self.spool_bytes = 4096
         self.turns: Histogram | None = Histogram(TICK_S)
         self.last_seen = 1700000000.5
         self.gc_pauses = {name: Histogram(PAUSE_S) for name in GENERATIONS}
