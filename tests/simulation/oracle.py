@@ -198,7 +198,8 @@ class _Judge:
             if call.ended == "closed" and not told and line["outcome"] != "abandoned":
                 self.say(call, f"its stream just ends: ...{bytes(seen.body[-100:])!r}")
         if call.asked is not None and _went_on(line):
-            faults = faults_of(call.asked, body, whole=call.ended == "whole", counted=not self.ended_early(call))
+            whole = call.ended == "whole" and not own  # to an HTTP/1.0 client a cut looks whole, but for the error
+            faults = faults_of(call.asked, body, whole=whole, counted=not self.ended_early(call))
             self.wrong += [f"{call.id}: {wrong}" for wrong in faults]
             self.usage(call, line)
             return

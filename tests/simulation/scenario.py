@@ -133,7 +133,11 @@ class _Maker:
         scenario.temper = Temper(temper.latency, temper.piece, 1500, rng.choice((100, 500)), temper.busy)
         for _, manner in scenario.clients:
             if manner.slow is None and manner.naps is None and rng.random() < 0.6:
-                manner.naps = (rng.randint(1, 3000), rng.choice((1.2, 1.2, 2.5, 4.0)))
+                sleep = rng.choice((1.2, 1.2, 2.5, 4.0))
+                patient = (
+                    sleep < scenario.settings.timeouts.client_stall
+                )  # else it is given up, and that is another story
+                manner.naps = (rng.randint(1, 3000), sleep if patient else 1.2)
         good = scenario.theme in GOOD or scenario.theme == "restart"
         limits = dataclasses.replace(
             scenario.settings.limits,
