@@ -52,6 +52,8 @@ def whole_text(record: Record) -> Text:
         value = record.get(name)
         if name in ("id", "phases", "tries") or value in (None, "", []):
             continue
+        if isinstance(value, dict):
+            value = [f"{name} {part}" for name, part in value.items()]
         said = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
         style = style_of(record) if name in ("status", "outcome", "error", "reason") else ""
         _begin(made, name).append_text(plain(said, style))

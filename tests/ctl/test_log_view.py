@@ -76,6 +76,11 @@ class WholeTests(SynchronousTestCase):
             ],
         )
 
+    def test_what_has_members(self) -> None:
+        """Is said in words."""
+        text = whole_text(a_record(spooled={"outcome": "taken", "bytes": 7})).plain
+        self.assertIn("\n  spooled       outcome taken, bytes 7\n", text + "\n")
+
     def test_no_bar_is_wider_than_all(self) -> None:
         """However phases and duration were rounded."""
         text = whole_text(a_record(phases={"engine": 0.4, "stream": 0.4, "finish": 0.000001}, duration_s=0.5)).plain

@@ -760,7 +760,8 @@ class Run:
     def _left_untaken(self) -> None:
         """It left, or was cut off, before it had."""
         exchange = self.exchange
-        exchange.stamps.taken = self._exchanges.seconds()
+        if self._feeding:
+            exchange.stamps.taken = self._exchanges.seconds()
         if not exchange.error:
             exchange.cause, exchange.outcome = Cause.CLIENT_GONE, Outcome.ABANDONED
             exchange.failed(ClientGone(self._left))

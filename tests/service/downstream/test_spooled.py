@@ -15,7 +15,7 @@ from aibrix_twisted.domain.settings import Limits, Settings
 from aibrix_twisted.domain.timing import PHASES, phases
 from aibrix_twisted.service.audit.checks import findings
 from aibrix_twisted.service.process.drain import Drain
-from tests.fakes import Bench, answer, post
+from tests.fakes import Bench, answer, post, replica
 from tests.service.downstream.slow import AHEAD, BREAK, END, LOST, STREAM, SlowScene, SlowWire, event, slow_settings
 
 _pwrite = os.pwrite
@@ -87,6 +87,19 @@ class RelayTests(SynchronousTestCase):
             self.assertEqual((exchange.spooled, scene.bench.exchanges.spools.open), ("left", set()))
             self.assertLess(exchange.bytes_out, len(self.expected[END]) // 2)
             self.agrees(scene)
+
+    def test_one_whose_engine_is_read_to_its_end(self) -> None:
+        """It has left amid the answer: what still comes is counted, and put nowhere."""
+        scene = SlowScene(bench=Bench(slow_settings(), (replica("gpu0", drains=True),)))
+        scene.slow()
+        scene.wire.lose()
+        self.assertEqual((scene.in_flight, scene.bench.exchanges.spools.open), (1, set()))
+        scene.more()
+        scene.say(*END)
+        exchange = self.exchange_of(scene)
+        self.assertEqual((exchange.status, exchange.spooled, exchange.stamps.taken), (499, "left", None))
+        self.assertEqual((scene.in_flight, scene.bench.pool.idle, scene.bench.exchanges.under_way), (0, 1, 0))
+        self.agrees(scene)
 
     def test_its_time(self) -> None:
         """C{total} is of the exchange, whoever takes so long."""
