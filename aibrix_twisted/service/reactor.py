@@ -17,16 +17,16 @@ from __future__ import annotations
 import errno
 import socket
 import time
-from select import EPOLLIN
 from typing import Any, Final
 
 from twisted.internet import tcp
 from twisted.internet.epollreactor import EPollReactor
 from twisted.internet.interfaces import IListeningPort
-from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST, installReactor
+from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python import log
 
+from aibrix_twisted.service.reads import read, read_each
 from aibrix_twisted.service.telemetry.buckets import TICK_S
 from aibrix_twisted.service.telemetry.histogram import Histogram
 
@@ -43,6 +43,7 @@ _SHORT_S: Final = TICK_S[0]
 class _SendsAtOnce:
     """A mixin for L{tcp.Connection}: a write that finds nothing waiting is a C{send}."""
 
+    #: How far Twisted lets a producer get ahead; see L{aibrix_twisted.service.downstream.flow}.
     bufferSize = 32768
 
     #: A write is Twisted's affair: something waits to be sent, or to be closed once it is, for which Twisted arms the
@@ -90,15 +91,8 @@ class _SendsAtOnce:
             super().write(data[sent:] if sent else data)  # type: ignore[misc]
 
     def doRead(self) -> Any:
-        """As L{tcp.Connection.doRead}, in one frame.  HOT."""
-        try:
-            data = self.socket.recv(self.bufferSize)  # type: ignore[attr-defined]
-        except OSError as error:
-            return None if error.errno == errno.EWOULDBLOCK else CONNECTION_LOST
-        if not data:
-            return CONNECTION_DONE
-        self.protocol.dataReceived(data)  # type: ignore[attr-defined]
-        return None
+        """As L{tcp.Connection.doRead}."""
+        return read(self)
 
     def writeSequence(self, pieces: Any) -> None:
         """As one write."""
@@ -224,22 +218,10 @@ class RelayReactor(EPollReactor):
             self._woke = self.seconds()
 
     def _handle(self, ready: list[tuple[int, int]]) -> None:
-        """HOT."""
-        selectables = self._selectables
-        for fd, event in ready:
-            selectable = selectables.get(fd)
-            if selectable is None:  # one handled just before has closed it
-                continue
-            if event != EPOLLIN:
-                log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
-                continue
-            try:
-                why = selectable.doRead()
-            except BaseException as error:  # noqa: BLE001 - as Twisted: logged, and this connection is lost
-                log.err()
-                why = error
-            if why:
-                self._disconnectSelectable(selectable, why, True)
+        read_each(ready, self._selectables, _SendsAtOnce, self._handle_otherwise, self._disconnectSelectable)
+
+    def _handle_otherwise(self, selectable: Any, fd: int, event: int) -> None:
+        log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)
 
     doIteration = doPoll  # what the loop calls; EPollReactor's is bound to its own doPoll
 

@@ -99,10 +99,12 @@ def stream_of(asked: Question, profile: Profile, id: str, fuse: int = 1) -> list
         for index in every:
             delta = orjson.loads(profile.first_delta)
             add("first", [{"index": index, "delta": delta, "logprobs": None, **open_finish}], **told)
-    said = [asked.said(index) for index in every]
-    for at in range(0, asked.count, fuse):
+    said = [_fused(asked.said(index), fuse) for index in every]
+    for at in range(max(map(len, said))):
         for index in every:
-            part = said[index][at : at + fuse]
+            if at >= len(said[index]):
+                continue
+            part = said[index][at]
             text = "".join(text for text, _ in part)
             if not text and not profile.says_ids:
                 continue  # half a word
@@ -121,6 +123,20 @@ def stream_of(asked: Question, profile: Profile, id: str, fuse: int = 1) -> list
     if profile.done:
         pieces.append(Piece("done", DONE))
     return pieces
+
+
+def _fused(said: list[tuple[str, int]], fuse: int) -> list[list[tuple[str, int]]]:
+    """So many tokens to an event; of several the last is no half of a character, for who goes on by text can't tell
+    that it is (docs/healing.md).
+    """
+    parts, at = [], 0
+    while at < len(said):
+        end = at + fuse
+        while fuse > 1 and end < len(said) and not said[end - 1][0]:
+            end += 1
+        parts.append(said[at:end])
+        at = end
+    return parts
 
 
 def _ids(asked: Question, profile: Profile, ids: list[int]) -> dict[str, Any]:

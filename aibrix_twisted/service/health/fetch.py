@@ -75,8 +75,10 @@ class Fetcher:
         return fetched.addTimeout(timeout_s, self._reactor, _late).addErrback(_innermost, replica)
 
     def close(self) -> Deferred[Any]:
-        """Let go of the connections that are kept."""
+        """Let go of the connections that are kept, and of those that are asked on now once they are answered."""
         pools, self._pools = self._pools, {}
+        for pool in pools.values():
+            pool.cachedConnectionTimeout = 0
         return DeferredList([pool.closeCachedConnections() for pool in pools.values()])
 
     def _agent_of(self, replica: Replica) -> Agent:

@@ -117,6 +117,18 @@ class FetcherTests(SynchronousTestCase):
         protocol.connectionLost(Failure(ConnectionDone()))
         self.successResultOf(closed)
 
+    def test_closed_while_it_asks(self) -> None:
+        """The connection is not kept once it is answered: nobody would close it."""
+        waiting = self.ask()
+        protocol, transport = self.network.connected()
+        self.fetcher.close()
+        protocol.dataReceived(ANSWER)
+        self.successResultOf(waiting)
+        self.network.advance(0)
+        self.assertTrue(transport.disconnecting)
+        protocol.connectionLost(Failure(ConnectionDone()))
+        self.assertEqual(self.network.getDelayedCalls(), [])
+
     def test_refused(self) -> None:
         """Told as what it is."""
         waiting = self.ask()
