@@ -43,7 +43,6 @@ _SHORT_S: Final = TICK_S[0]
 class _SendsAtOnce:
     """A mixin for L{tcp.Connection}: a write that finds nothing waiting is a C{send}."""
 
-    #: How far Twisted lets a producer get ahead; see L{aibrix_twisted.service.downstream.flow}.
     bufferSize = 32768
 
     #: A write is Twisted's affair: something waits to be sent, or to be closed once it is, for which Twisted arms the

@@ -8,13 +8,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable
 from select import EPOLLIN
-from typing import Any, Final
+from typing import Any
 
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
-
-#: What is read at once, in bytes.
-READ_BYTES: Final = 32768
 
 
 def read(connection: Any) -> Any:
@@ -23,7 +20,7 @@ def read(connection: Any) -> Any:
     @return: why the connection is lost; C{None}: it is not.
     """
     try:
-        data = connection.socket.recv(READ_BYTES)
+        data = connection.socket.recv(connection.bufferSize)
     except OSError as error:
         return None if error.errno == errno.EWOULDBLOCK else CONNECTION_LOST
     if not data:

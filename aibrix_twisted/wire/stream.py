@@ -79,6 +79,7 @@ class StreamWatch:
         "_lost",
         "_may_break",
         "_parser",
+        "_torn",
         "_withhold",
         "broke",
         "events",
@@ -121,6 +122,7 @@ class StreamWatch:
         self._frames = 0
         self._dirty = False  # the parser holds part of an event
         self._lost = False  # an event was too long to be looked into
+        self._torn = False  # it ended amid a line
         self._interesting: list[bytes] = []
         self._last_seen = False
         self.events = 0
@@ -198,6 +200,7 @@ class StreamWatch:
         self._may_break = None
         if not self._lost:
             self.held = self._parser.rest
+            self._torn = _is_torn(self.held)
             last = self._parser.finish()
             if last:
                 if self._kept is not None:  # who has to go on with it goes on from before it
@@ -299,7 +302,7 @@ class StreamWatch:
         if self._lost:
             return Payload.OPAQUE
         if self._dialect in _CHOICES:
-            whole = self.all_finished and (self.saw_done or not self._done_required)
+            whole = self.all_finished and (self.saw_done or not (self._done_required or self._torn))
         elif self._dialect in _LAST_TYPES:
             whole = self._last_seen
         elif self._dialect is Dialect.GENERATE and self._done_required:
@@ -317,6 +320,11 @@ def _is_one_event(data: bytes) -> bool:
     # Where the first line end stands is found many bytes at a time; to count them would be to look at each.
     end = len(data) - 2
     return data.startswith(b"data:") and data.endswith(b"\n\n") and data.find(b"\n") == end and _CR not in data
+
+
+def _is_torn(rest: bytes) -> bool:
+    """Whether an event that has no end was cut amid a line; there are engines that end their last one less well."""
+    return bool(rest.strip()) and rest[-1:] not in (b"\n", b"\r") and not rest.endswith(_DONE)
 
 
 def _is_of_interest(data: bytes) -> bool:

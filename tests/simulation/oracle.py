@@ -192,7 +192,7 @@ class _Judge:
         body, own = bytes(seen.body).replace(PING, b""), b""
         streamed = call.asked is not None and call.asked.stream and seen.status == 200
         if streamed and (call.ended != "whole" or seen.framing == "close"):
-            body, own = _without_own_error(body)
+            body, own = _without_own_error(body, reset=call.ended == "reset")
             last = body.removesuffix(b"\n\n").rpartition(b"\n\n")[2]
             told = own or last.startswith(b'data: {"error"')  # or the engine's own, with which it broke
             if call.ended == "closed" and not told and line["outcome"] != "abandoned":
@@ -358,10 +358,13 @@ def _text(call: Call, choice: int) -> str | None:
         return None
 
 
-def _without_own_error(body: bytes) -> tuple[bytes, bytes]:
-    """The stream, and the error that the gateway ended it with."""
+def _without_own_error(body: bytes, *, reset: bool) -> tuple[bytes, bytes]:
+    """The stream, and the error that the gateway ended it with; of which there may be less where its process ended."""
     at = body.rfind(b'data: {"error"')
-    if at < 0 or not body.endswith(b"\n\n") or body.count(b"\n\n", at) != 1 or b"EngineCore" in body[at:]:
+    if at < 0 or b"EngineCore" in body[at:]:
+        return body, b""
+    whole = body.endswith(b"\n\n") and body.count(b"\n\n", at) == 1
+    if not whole and not (reset and body.find(b"\n\n", at) < 0):
         return body, b""
     return body[:at], body[at:]
 

@@ -68,6 +68,15 @@ class EngineTests(SynchronousTestCase):
         stream = (VLLM[: VLLM.rindex("data:")] + DONE).encode()
         self.assertEqual(run(a_watch(), [stream])[1], Payload.CUT)
 
+    def test_torn_after_the_finish(self) -> None:
+        """Of an engine of which it is not known that it ends with C{[DONE]}, too: it was about to say more."""
+        stream = _chat("{}", '"stop"').encode()
+        for rest in (b"data", b"data: [DO", b'data: {"choices":[],"usage"'):
+            self.assertEqual(run(a_watch(done_required=False), [stream, rest]), (stream + rest, Payload.CUT), rest)
+        for rest in (b"", b"\n", b"data: [DONE]", b"data: [DONE]\n", b": bye\n"):
+            watch = a_watch(done_required=False)
+            self.assertEqual(run(watch, [stream + rest]), (stream + rest, Payload.WHOLE), rest)
+
     def test_all_choices_must_finish(self) -> None:
         """With n=2, one finish is not enough; two are, in any order."""
         one = _chat('{"content":"a"}') + _chat("{}", '"stop"', index=1)
