@@ -303,7 +303,8 @@ def test_overload_is_shed(reactor: str) -> None:
         talk.finish()
 
     origin.scripts["stream"] = script
-    with Daemon(reactor, origin.port) as daemon, Line(daemon.port) as under_way, Line(daemon.port) as line:
+    strict = ONCE + "[limits]\nreactor_lag = 0.05\n"
+    with Daemon(reactor, origin.port, strict) as daemon, Line(daemon.port) as under_way, Line(daemon.port) as line:
         body = b'{"model":"m","stream":true}'
         under_way.send(post("stream").replace(b": 13", b": 27").replace(b'{"model":"m"}', body))
         begun = b""
