@@ -122,7 +122,7 @@ class StreamWatch:
         self._frames = 0
         self._dirty = False  # the parser holds part of an event
         self._lost = False  # an event was too long to be looked into
-        self._torn = False  # it ended amid a line
+        self._torn = False  # it ended amid an event
         self._interesting: list[bytes] = []
         self._last_seen = False
         self.events = 0
@@ -323,8 +323,9 @@ def _is_one_event(data: bytes) -> bool:
 
 
 def _is_torn(rest: bytes) -> bool:
-    """Whether an event that has no end was cut amid a line; there are engines that end their last one less well."""
-    return bool(rest.strip()) and rest[-1:] not in (b"\n", b"\r") and not rest.endswith(_DONE)
+    """Whether it is the beginning of an event; C{[DONE]} is none, though the blank line after it did not come."""
+    rest = rest.strip()
+    return bool(rest) and rest[:1] != b":" and not rest.endswith(_DONE)
 
 
 def _is_of_interest(data: bytes) -> bool:

@@ -263,8 +263,10 @@ class Line:
                 # Who hangs before anything of its body came has not begun in time, which is no break.
                 least = wire.find(piece.data) + 1 if fault == "hang_after" and not index else 0
                 part = b"zz\r\n" if fault == "bad_chunk" else wire[: rng.randrange(least, len(wire))]
-                if part.find(piece.data) >= 0:  # what is missing is its framing
+                if part.find(piece.data.rstrip() if piece.kind == "done" else piece.data) >= 0:
+                    # what is missing is its framing, or the blank line after the last
                     served.said.append(piece)
+                    served.finished = piece.kind == "done" and not chunked
                 self._put(part)
                 yield rng.uniform(0.0, 0.01)
                 if fault in ("hang_after", "bad_chunk"):

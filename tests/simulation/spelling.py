@@ -181,12 +181,19 @@ def whole_of(asked: Question, id: str) -> bytes:
     return orjson.dumps({**frame, "choices": choices, "usage": asked.usage})
 
 
+def with_its_end(body: bytes) -> bytes:
+    """A stream's, of which nothing is missing but the blank line after C{[DONE]}: who reads it has it whole."""
+    bare = body.removesuffix(b"\n")
+    return bare + b"\n\n" if bare.endswith(b"\n\ndata: [DONE]") else body
+
+
 def text_in(asked: Question, body: bytes, choice: int = 0) -> str | None:
     """What an answer says as a client reads it; C{None} where it does not look whole."""
     return _text_in_stream(asked, body, choice) if asked.stream else _text_in_document(asked, body, choice)
 
 
 def _text_in_stream(asked: Question, body: bytes, choice: int) -> str | None:
+    body = with_its_end(body)
     if not body.endswith(b"\n\n"):
         return None
     said, finished = [], False

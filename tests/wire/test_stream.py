@@ -71,7 +71,8 @@ class EngineTests(SynchronousTestCase):
     def test_torn_after_the_finish(self) -> None:
         """Of an engine of which it is not known that it ends with C{[DONE]}, too: it was about to say more."""
         stream = _chat("{}", '"stop"').encode()
-        for rest in (b"data", b"data: [DO", b'data: {"choices":[],"usage"'):
+        usage = b'data: {"choices":[],"usage":{"prompt_tokens":1}}'
+        for rest in (b"data", b"data: [DO", usage[:-9], usage, usage + b"\n"):
             self.assertEqual(run(a_watch(done_required=False), [stream, rest]), (stream + rest, Payload.CUT), rest)
         for rest in (b"", b"\n", b"data: [DONE]", b"data: [DONE]\n", b": bye\n"):
             watch = a_watch(done_required=False)
