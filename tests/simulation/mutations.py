@@ -162,7 +162,7 @@ MUTATIONS: Final = (
              "if False:", "an exchange takes as long as it takes", 774),
     # -- answers in files -------------------------------------------------------------------------------------
     Mutation("file_kept", _CLIENT, "spool.close(Spooled.LEFT)", "pass",
-             "a file of whoever left is kept for ever: the disk fills", 52),
+             "a file of whoever left is kept for ever: the disk fills", 688),
     Mutation("over_before_it_is_fed", _RUN, "spool.end(self._taken)", "self._taken()",
              "the client waits for ever for what is in the file", 7),
     Mutation("kept_beside_the_file", "service/downstream/spool.py",
