@@ -65,6 +65,7 @@ class Supervisor(Service):
         self._herald: Herald | None = None
         self._look = LoopingCall(self.look)
         self._look.clock = reactor
+        self._looked = reactor.seconds()
 
     # -- the process -----------------------------------------------------------------------------------------
 
@@ -85,6 +86,7 @@ class Supervisor(Service):
 
     def _start_all(self) -> None:
         _log.info("starting {count} workers", count=self._workers)
+        self._looked = self._reactor.seconds()
         for index in range(self._workers):
             self._start(index)
         log_failure_of(self._look.start(LOOK_S, now=False), "watching the workers")
@@ -197,7 +199,10 @@ class Supervisor(Service):
     def look(self) -> None:
         """Who hangs, and who never begins?"""
         now = self._reactor.seconds()
+        late, self._looked = now - self._looked - LOOK_S, now
         for child in tuple(self._children):
+            if late > LOOK_S:  # we were kept from looking, and they, it may be, from speaking
+                child.alive_at += late
             patience = HANGS_S if child.ready else STARTS_S
             if now - child.alive_at > patience:
                 _log.error(

@@ -147,6 +147,15 @@ class SupervisorTests(SynchronousTestCase):
             self.supervisor.heard(self.two, {"alive": [0, 0, 0]})
         self.assertEqual(self.ended, [self.one] * 2)
 
+    def test_a_machine_that_stands_still(self) -> None:
+        """We look late then, and no worker is to blame."""
+        self.reactor.advance(3 * HANGS_S)
+        self.assertEqual(self.ended, [])
+        for _ in range(round(HANGS_S) + 1):
+            self.reactor.advance(1.0)
+            self.supervisor.heard(self.two, {"alive": [0, 0, 0]})
+        self.assertEqual(self.ended, [self.one])
+
     def test_one_that_never_begins(self) -> None:
         """Has longer."""
         self.settle()
