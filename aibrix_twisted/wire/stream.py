@@ -200,8 +200,8 @@ class StreamWatch:
         self._may_break = None
         if not self._lost:
             self.held = self._parser.rest
-            self._torn = _is_torn(self.held)
             last = self._parser.finish()
+            self._torn = not last and _is_torn(self.held)
             if last:
                 if self._kept is not None:  # who has to go on with it goes on from before it
                     self._kept = self._kept.blank()

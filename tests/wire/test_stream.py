@@ -78,6 +78,11 @@ class EngineTests(SynchronousTestCase):
             watch = a_watch(done_required=False)
             self.assertEqual(run(watch, [stream + rest]), (stream + rest, Payload.WHOLE), rest)
 
+    def test_a_last_event_that_ends_with_cr(self) -> None:
+        """It is whole, though its end could have been half of a CR LF until no more came."""
+        stream = _chat("{}", '"stop"').replace("\n", "\r").encode()
+        self.assertEqual(run(a_watch(done_required=False), [stream]), (stream, Payload.WHOLE))
+
     def test_all_choices_must_finish(self) -> None:
         """With n=2, one finish is not enough; two are, in any order."""
         one = _chat('{"content":"a"}') + _chat("{}", '"stop"', index=1)
