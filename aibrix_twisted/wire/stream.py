@@ -142,15 +142,12 @@ class StreamWatch:
             kept = self._kept
             if kept is not None and kept.takes_ids and _is_one_event(data):
                 data = kept.without_ids(data)
-            start, end = self._frame_start, self._frame_end
-            until = len(data) - len(end)
-            if len(data) >= self._frame_bytes and data[: len(start)] == start and data[until:] == end:
-                text = data[len(start) : until]
-                if _QUOTE not in text and _LF not in text and _CR not in text:
-                    self.events += 1
-                    if kept is not None:
-                        kept.text(text)
-                    return data
+            text = self._text_in_frame(data)
+            if text is not None:
+                self.events += 1
+                if kept is not None:
+                    kept.text(text)
+                return data
             if _is_one_event(data):
                 self.events += 1
                 return self._pass_other(data)
@@ -158,20 +155,26 @@ class StreamWatch:
             return data
         return self._feed_otherwise(data)
 
+    def _text_in_frame(self, event: bytes) -> bytes | None:
+        """The text of an event that differs from the frame in nothing else; else C{None}.  HOT: once an event."""
+        start, end = self._frame_start, self._frame_end
+        until = len(event) - len(end)
+        if len(event) < self._frame_bytes or event[: len(start)] != start or event[until:] != end:
+            return None
+        text = event[len(start) : until]
+        return text if _QUOTE not in text and _LF not in text and _CR not in text else None
+
     def _pass_one(self, event: bytes) -> bytes:
         """One of several events, or one whose line ends are others than LF."""
         kept = self._kept
         if kept is not None and kept.takes_ids:
             event = kept.without_ids(event)
-        start, end = self._frame_start, self._frame_end
-        until = len(event) - len(end)
-        if len(event) >= self._frame_bytes and event[: len(start)] == start and event[until:] == end:
-            text = event[len(start) : until]
-            if _QUOTE not in text and _LF not in text and _CR not in text:
-                self.events += 1
-                if kept is not None:
-                    kept.text(text)
-                return event
+        text = self._text_in_frame(event)
+        if text is not None:
+            self.events += 1
+            if kept is not None:
+                kept.text(text)
+            return event
         if event.find(b"data") >= 0 and read_event(event) is not None:
             self.events += 1
             return self._pass_other(event)
