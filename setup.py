@@ -65,7 +65,7 @@ HOT = {
         "uniform",
         "vtc_basic",
     ),
-    "service": ("reads", "wheel"),
+    "service": ("direct", "wheel"),
     "service/discovery": ("catalogue",),
     "service/downstream": ("flow", "protocol", "reply", "unsent", "work"),
     "service/exchange": (

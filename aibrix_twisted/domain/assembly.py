@@ -61,8 +61,13 @@ TRANSITIONS: Final[dict[Phase, dict[str, Phase]]] = {
 }
 
 # Up to Python 3.11 it takes as long to look up a member of an enum as to look at a response otherwise.
-_AWAITING_HEAD, _STREAMING, _ENDED = Phase
-_WHOLE, _CUT, _BROKEN, _OPAQUE = Payload
+_AWAITING_HEAD: Final = Phase.AWAITING_HEAD
+_STREAMING: Final = Phase.STREAMING
+_ENDED: Final = Phase.ENDED
+_WHOLE: Final = Payload.WHOLE
+_CUT: Final = Payload.CUT
+_BROKEN: Final = Payload.BROKEN
+_OPAQUE: Final = Payload.OPAQUE
 
 
 class Ending:

@@ -26,7 +26,7 @@ from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python import log
 
-from aibrix_twisted.service.reads import read, read_each
+from aibrix_twisted.service.direct import READ_BYTES, Direct, read_each
 from aibrix_twisted.service.telemetry.buckets import TICK_S
 from aibrix_twisted.service.telemetry.histogram import Histogram
 
@@ -41,57 +41,68 @@ _SHORT_S: Final = TICK_S[0]
 
 
 class _SendsAtOnce:
-    """A mixin for L{tcp.Connection}: a write that finds nothing waiting is a C{send}."""
+    """A mixin for L{tcp.Connection}: it goes the direct way while it is plain."""
 
-    bufferSize = 32768
+    bufferSize = READ_BYTES
+    _direct: Direct | None = None
 
-    #: A write is Twisted's affair: something waits to be sent, or to be closed once it is, for which Twisted arms the
-    #: poller, and disarms it after; or a pull producer waits to be asked, which happens when Twisted has sent; or TLS
-    #: lies between; or there is no connection, not yet or not any more.
-    _unsent = False
+    def startReading(self) -> None:
+        """From Twisted, and from the protocol, that of a connection which is there being known."""
+        super().startReading()  # type: ignore[misc]
+        if self.protocol is None or self.TLS:  # type: ignore[attr-defined]
+            return
+        direct = self._direct
+        if direct is None:
+            direct = self._direct = Direct(self)
+            self.write = direct.write
+        self.reactor.directs[direct.fd] = direct  # type: ignore[attr-defined]
+
+    def stopReading(self) -> None:
+        """From Twisted, and from the protocol."""
+        if self._direct is not None:
+            self.reactor.directs.pop(self._direct.fd, None)  # type: ignore[attr-defined]
+        super().stopReading()  # type: ignore[misc]
 
     def startWriting(self) -> None:
-        """From Twisted: see L{_unsent}."""
-        self._unsent = True
+        """From Twisted: see L{Direct.unsent}."""
+        if self._direct is not None:
+            self._direct.unsent = True
         super().startWriting()  # type: ignore[misc]
 
     def stopWriting(self) -> None:
-        """From Twisted: see L{_unsent}."""
-        pulls = self.producer is not None and not self.streamingProducer  # type: ignore[attr-defined]
-        self._unsent = pulls or self.TLS or not self.connected  # type: ignore[attr-defined]
+        """From Twisted: see L{Direct.unsent}."""
+        if self._direct is not None:
+            self._direct.unsent = self.producer is not None and not self.streamingProducer  # type: ignore[attr-defined]
         super().stopWriting()  # type: ignore[misc]
 
     def registerProducer(self, producer: Any, streaming: bool) -> None:
-        """From the protocol: see L{_unsent}."""
-        if not streaming:
-            self._unsent = True
+        """From the protocol: see L{Direct.unsent}."""
+        if self._direct is not None and not streaming:
+            self._direct.unsent = True
         super().registerProducer(producer, streaming)  # type: ignore[misc]
 
     def startTLS(self, *args: Any, **kwargs: Any) -> None:
-        """From the protocol: see L{_unsent}."""
-        self._unsent = True
+        """From the protocol."""
+        self._be_plain_no_more()
         super().startTLS(*args, **kwargs)  # type: ignore[misc]
 
     def connectionLost(self, reason: Any) -> None:
-        """From the loop: see L{_unsent}."""
-        self._unsent = True
+        """From the loop."""
+        self._be_plain_no_more()
         super().connectionLost(reason)  # type: ignore[misc]
 
-    def write(self, data: bytes) -> None:
-        """Send now what the socket takes now, and leave the rest to Twisted.  HOT."""
-        if self._unsent:
-            super().write(data)  # type: ignore[misc]
-            return
-        try:
-            sent = self.socket.send(data)  # type: ignore[attr-defined]
-        except OSError:  # would block, or an error that the loop will meet again when it sends
-            sent = 0
-        if sent != len(data):
-            super().write(data[sent:] if sent else data)  # type: ignore[misc]
+    def _be_plain_no_more(self) -> None:
+        """Who still knows the direct way's C{write} has Twisted's behind it."""
+        direct = self._direct
+        if direct is not None:
+            self.reactor.directs.pop(direct.fd, None)  # type: ignore[attr-defined]
+            direct.unsent = True
+            self._direct = None
+            del self.write
 
-    def doRead(self) -> Any:
-        """As L{tcp.Connection.doRead}."""
-        return read(self)
+    def write_later(self, data: bytes) -> None:
+        """As Twisted: when the loop finds that the socket takes it."""
+        super().write(data)  # type: ignore[misc]
 
     def writeSequence(self, pieces: Any) -> None:
         """As one write."""
@@ -126,11 +137,15 @@ class RelayConnector(tcp.Connector):
 
 
 class RelayReactor(EPollReactor):
-    """C{EPollReactor} with transports that send at once and reads that are called directly."""
+    """C{EPollReactor} with transports that send at once and reads that are called directly.
+
+    @ivar directs: of the connections that are plain and read from, by descriptor.
+    """
 
     seconds = staticmethod(time.monotonic)
 
     def __init__(self) -> None:
+        self.directs: dict[int, Direct] = {}
         self._turns = Histogram(TICK_S)
         self._short = 0
         self._short_s = 0.0
@@ -217,7 +232,7 @@ class RelayReactor(EPollReactor):
             self._woke = self.seconds()
 
     def _handle(self, ready: list[tuple[int, int]]) -> None:
-        read_each(ready, self._selectables, _SendsAtOnce, self._handle_otherwise, self._disconnectSelectable)
+        read_each(ready, self.directs, self._selectables, self._handle_otherwise, self._disconnectSelectable)
 
     def _handle_otherwise(self, selectable: Any, fd: int, event: int) -> None:
         log.callWithLogger(selectable, self._doReadOrWrite, selectable, fd, event)

@@ -220,4 +220,6 @@ def _long_line() -> BadMessage:
     return BadMessage(414, "line_too_long", f"the request line exceeds {MAX_REQUEST_LINE_BYTES} bytes")
 
 
-_HEAD, _LENGTH, _CHUNKS = "head", "length", "chunks"
+_HEAD: Final = "head"
+_LENGTH: Final = "length"
+_CHUNKS: Final = "chunks"

@@ -110,4 +110,7 @@ def _trimmed(document: bytes, start: int, end: int) -> tuple[int, int]:
     return start, start + len(value.strip(_SPACE))
 
 
-_QUOTE, _COLON, _OPENING, _CLOSING = ord('"'), ord(":"), b"{[", b"}]"
+_QUOTE: Final = ord('"')
+_COLON: Final = ord(":")
+_OPENING: Final = b"{["
+_CLOSING: Final = b"}]"

@@ -44,7 +44,9 @@ _TEXT_KEYS: Final = (b'"content":"', b'"text":"')
 
 #: Looked for as numbers: C{bytes in bytes} takes ten times as long, for it first tries its operand as a number (and
 #: fails, with an exception); where more than a byte is looked for, C{find} does not.
-_QUOTE, _LF, _CR = b'"\n\r'
+_QUOTE: Final = ord('"')
+_LF: Final = ord("\n")
+_CR: Final = ord("\r")
 _BACKSLASH: Final = ord("\\")
 
 #: Frames learned per stream; one whose events keep changing does without.

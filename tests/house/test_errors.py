@@ -19,7 +19,7 @@ _DOORS = {
     "service/upstream/protocol.py": 1,  # bytes of an engine come in
     "service/audit/auditor.py": 2,  # a check, or a repair, that fails must not end the audits
     "service/wheel.py": 1,  # one deadline that fails must not stop all others
-    "service/reads.py": 1,  # as in Twisted: it ends one connection
+    "service/direct.py": 1,  # as in Twisted: it ends one connection
 }
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from aibrix_twisted.domain.exchange import Spooled
-from aibrix_twisted.wire.framing import LAST_CHUNK, response_head
+from aibrix_twisted.wire.framing import LAST_CHUNK, chunk, response_head
 
 if TYPE_CHECKING:
     from aibrix_twisted.service.downstream.spool import Spool
@@ -137,12 +137,12 @@ class Reply:
             self._send(head)
             return
         self.bytes_out += len(data)
-        self._send(b"%b%x\r\n%b\r\n" % (head, len(data), data) if self._chunked else head + data)
+        self._send(head + (chunk(data) if self._chunked else data))
 
     def write(self, data: bytes) -> None:
         """More of the body.  HOT: once a read of a stream."""
         self.bytes_out += len(data)
-        self._send(b"%x\r\n%b\r\n" % (len(data), data) if self._chunked else data)
+        self._send(chunk(data) if self._chunked else data)
 
     def finish(self) -> None:
         """The body is whole."""
