@@ -24,6 +24,7 @@ HOT = {
         "exchange",
         "fleet",
         "health",
+        "histogram",
         "memory",
         "overload",
         "prefill",
@@ -86,7 +87,7 @@ HOT = {
         "sizes",
         "waiting",
     ),
-    "service/telemetry": ("access_log", "book", "histogram", "metrics", "record"),
+    "service/telemetry": ("access_log", "book", "metrics", "record"),
     "service/upstream": ("connect", "pool", "protocol"),
     "wire": (
         "bounds",

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from statistics import median
 from typing import Any
 
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.reactor import install
 
 install()
@@ -75,7 +76,7 @@ class Streams:
             )
             exchange.stamps.head = exchange.stamps.read = exchange.stamps.admitted = now
             exchange.model, exchange.replica, exchange.policy, exchange.stream = "llama-3-8b", "gpu0", "random", True
-            record = AttemptRecord("gpu0", "llama-3-8b", Kind.FIRST, now, now, lambda gaps: None)
+            record = AttemptRecord("gpu0", "llama-3-8b", Kind.FIRST, now, now, Histogram([1.0]))
             record.sent = record.first = exchange.stamps.first_byte = now
             exchange.tries.append(record)
             self._book.begun(exchange)

@@ -21,11 +21,11 @@ from functools import partial
 
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.settings import AccessLogSettings, Settings
-from aibrix_twisted.domain.timing import BEATS, Stamps
+from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.service.process.build import version
 from aibrix_twisted.service.telemetry.book import Book
-from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import AT_ONCE, Metrics
 from benchmarks.in_memory import MODELS, SILENT, Gateway, replicas, request
 from tests.fakes import STREAM_HEAD, answer, chunk
@@ -163,7 +163,6 @@ def kept_us(exchanges: Sequence[Exchange], rounds: int) -> dict[str, float]:
             stamps.head = stamps.read = stamps.admitted = stamps.first_byte = stamps.ended = 1.5
             record = AttemptRecord("gpu0a", "model-0", Kind.FIRST, 1.5, 1.5, gaps)
             record.sent = record.head = record.first = record.ended = 1.5
-            record.beats.tell()
 
     def clock() -> None:
         for _ in exchanges:
@@ -194,14 +193,12 @@ def kept_us(exchanges: Sequence[Exchange], rounds: int) -> dict[str, float]:
 def kept_event_us(rounds: int) -> float:
     """What it does of each read of a stream, in microseconds."""
     histogram = Histogram([0.01 * 2**at for at in range(12)])
-    record = AttemptRecord("gpu0a", "model-0", Kind.FIRST, 1.5, 1.5, histogram.observe_sorted)
-    times, seconds = record.beats.times, _STILL
+    record = AttemptRecord("gpu0a", "model-0", Kind.FIRST, 1.5, 1.5, histogram)
+    beats, seconds = record.beats, _STILL
 
     def reads() -> None:
         for _ in range(EVENTS):
-            times.append(seconds())
-            if len(times) > BEATS:
-                record.beats.tell()
+            beats.beat(seconds())
 
     return min(cpu_us(reads) for _ in range(rounds)) / EVENTS
 

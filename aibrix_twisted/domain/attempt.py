@@ -5,7 +5,8 @@ from __future__ import annotations
 import enum
 
 from aibrix_twisted.domain.assembly import Outcome
-from aibrix_twisted.domain.timing import Beats, Gaps
+from aibrix_twisted.domain.histogram import Histogram
+from aibrix_twisted.domain.timing import Beats
 
 
 class Kind(enum.StrEnum):
@@ -51,8 +52,8 @@ class AttemptRecord:
         "status",
     )
 
-    def __init__(self, replica: str, model: str, kind: Kind, ready: float, started: float, gaps: Gaps) -> None:
-        """@param gaps: told of the gaps between the reads of a stream: see L{Beats}."""
+    def __init__(self, replica: str, model: str, kind: Kind, ready: float, started: float, gaps: Histogram) -> None:
+        """@param gaps: where the gaps between the reads of a stream are counted: see L{Beats}."""
         self.replica = replica
         self.model = model
         self.kind = kind

@@ -12,10 +12,9 @@ engine's, or was waited for.
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable
-from operator import sub
 from typing import TYPE_CHECKING, Final
+
+from aibrix_twisted.domain.histogram import Histogram
 
 if TYPE_CHECKING:
     from aibrix_twisted.domain.exchange import Exchange
@@ -112,43 +111,32 @@ def phases(exchange: Exchange) -> list[float]:
     ]
 
 
-#: Times of events that are kept until they are counted.
-BEATS: Final = 64
-
-
-Gaps = Callable[[list[float]], None]
+#: Of L{Beats}: nothing came yet.
+_NEVER: Final = -1.0
 
 
 class Beats:
-    """When the reads of a stream came that brought the client something, for the gaps between them.
+    """When a stream last brought the client something; the gaps between are counted as they end.
 
     What came in one read was there at once, and is no gap.
 
     Made for each attempt; of what is no stream it is never asked for.
     """
 
-    __slots__ = ("_gaps", "_times")
+    __slots__ = ("_gaps", "_last")
 
-    def __init__(self, gaps: Gaps) -> None:
-        """@param gaps: told of gaps in seconds, shortest first."""
+    def __init__(self, gaps: Histogram) -> None:
+        """@param gaps: of seconds."""
         self._gaps = gaps
-        self._times: array[float] | None = None
-
-    @property
-    def times(self) -> array[float]:
-        """Newest last.  Whoever appends calls C{tell} once there are more than L{BEATS}."""
-        if self._times is None:
-            self._times = array("d")
-        return self._times
+        self._last = _NEVER
 
     @property
     def last(self) -> float | None:
         """The newest."""
-        return self._times[-1] if self._times else None
+        return None if self._last == _NEVER else self._last
 
-    def tell(self) -> None:
-        """Tell of the gaps since this was last called.  The newest time stays: the next gap begins there."""
-        times = self._times
-        if times is not None and len(times) > 1:
-            self._gaps(sorted(map(sub, times[1:], times)))
-            del times[:-1]
+    def beat(self, now: float) -> None:
+        """Something came.  HOT: once a read."""
+        last, self._last = self._last, now
+        if last != _NEVER:
+            self._gaps.observe(now - last)

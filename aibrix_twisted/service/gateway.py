@@ -17,6 +17,7 @@ from twisted.internet.threads import deferToThreadPool
 from twisted.logger import Logger
 
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.settings import ReplicaSettings, Settings
 from aibrix_twisted.service.admin.changes import Changes
 from aibrix_twisted.service.admin.documents import Denied
@@ -45,7 +46,6 @@ from aibrix_twisted.service.telemetry.access_log import AccessLog
 from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.exposition import registry_of
 from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
-from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import Metrics
 from aibrix_twisted.service.telemetry.recent import Counts, Key, Recent, counts_of
 from aibrix_twisted.service.telemetry.tracing import Tracing

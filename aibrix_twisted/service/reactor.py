@@ -26,9 +26,9 @@ from twisted.internet.main import installReactor
 from twisted.logger import Logger
 from twisted.python import log
 
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.direct import READ_BYTES, Direct, read_each
 from aibrix_twisted.service.telemetry.buckets import TICK_S
-from aibrix_twisted.service.telemetry.histogram import Histogram
 
 _log = Logger()
 _top = _log.failureHandler("Unexpected error in main loop.")

@@ -5,13 +5,14 @@ from __future__ import annotations
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
+from aibrix_twisted.domain.histogram import Histogram
 
 
 class RecordTests(SynchronousTestCase):
     """What follows from its stamps."""
 
     def setUp(self) -> None:
-        self.record = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0, 1.1, lambda gaps: None)
+        self.record = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0, 1.1, Histogram([1.0]))
 
     def test_ttft_needs_both_ends(self) -> None:
         """No time to first token of what was not sent, or brought nothing."""
@@ -22,8 +23,8 @@ class RecordTests(SynchronousTestCase):
         self.assertEqual(self.record.ttft_s, 1.0)
 
     def test_last_is_that_of_a_stream(self) -> None:
-        """Also once its gaps were told of."""
+        """The newest time at which the client got something."""
         self.assertIsNone(self.record.last)
-        self.record.beats.times.extend((2.0, 3.0))
-        self.record.beats.tell()
+        for at in (2.0, 3.0):
+            self.record.beats.beat(at)
         self.assertEqual(self.record.last, 3.0)

@@ -6,13 +6,14 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.live import LiveState, state_of
 from aibrix_twisted.domain.timing import Stamps
 
 
 def record(**stamps: float) -> AttemptRecord:
     """An attempt with these stamps."""
-    made = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0, 1.1, lambda gaps: None)
+    made = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0, 1.1, Histogram([1.0]))
     for name, at in stamps.items():
         setattr(made, name, at)
     return made

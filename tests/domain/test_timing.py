@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from itertools import accumulate, chain
+from collections import Counter
+from itertools import accumulate
 from operator import sub
 
 from hypothesis import given
@@ -11,7 +12,8 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
-from aibrix_twisted.domain.timing import BEATS, PHASES, Beats, Stamps, phases
+from aibrix_twisted.domain.histogram import Histogram
+from aibrix_twisted.domain.timing import PHASES, Beats, Stamps, phases
 
 
 class StampsTests(SynchronousTestCase):
@@ -43,7 +45,7 @@ def an_exchange(**stamps: float) -> Exchange:
 
 
 def a_record(ready: float, started: float, **stamps: float) -> AttemptRecord:
-    record = AttemptRecord("gpu0", "m", Kind.FIRST, ready, started, lambda gaps: None)
+    record = AttemptRecord("gpu0", "m", Kind.FIRST, ready, started, Histogram([1.0]))
     for name, at in stamps.items():
         setattr(record, name, at)
     return record
@@ -120,17 +122,14 @@ class PhasesTests(SynchronousTestCase):
 class BeatsTests(SynchronousTestCase):
     """The gaps between reads."""
 
-    @given(st.lists(st.floats(0, 100), max_size=3 * BEATS))
-    def test_all_gaps_are_told_once(self, times: list[float]) -> None:
-        """However often they are told; each time shortest first."""
-        told: list[list[float]] = []
-        beats = Beats(told.append)
+    @given(st.lists(st.integers(0, 100), max_size=200))
+    def test_every_gap_is_counted_once(self, times: list[int]) -> None:
+        """And the newest time is known."""
+        gaps = Histogram(range(101))
+        beats = Beats(gaps)
         times.sort()
         for at in times:
-            beats.times.append(at)
-            if len(beats.times) > BEATS:
-                beats.tell()
-        beats.tell()
-        self.assertEqual(sorted(chain(*told)), sorted(map(sub, times[1:], times)))
-        self.assertTrue(all(gaps == sorted(gaps) for gaps in told))
-        self.assertLessEqual(len(beats.times), 1)
+            beats.beat(float(at))
+        counted = Counter(map(sub, times[1:], times))
+        self.assertEqual(gaps.counts, tuple(counted[gap] for gap in range(102)))
+        self.assertEqual(beats.last, times[-1] if times else None)

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from aibrix_twisted import __version__
 from aibrix_twisted.domain.assembly import Outcome
+from aibrix_twisted.domain.histogram import quantile
 from aibrix_twisted.domain.live import LiveState, state_of
 from aibrix_twisted.service.admin.fleet import FleetDesk
 from aibrix_twisted.service.admin.look import Seen, timestamp
@@ -21,7 +22,6 @@ from aibrix_twisted.service.admin.stats_shapes import (
     ReplicaRates,
     Stats,
 )
-from aibrix_twisted.service.telemetry.histogram import quantile
 from aibrix_twisted.service.telemetry.recent import BOUNDS, Window
 
 #: Attempts of these outcomes are no failure of the replica.

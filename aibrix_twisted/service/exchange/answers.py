@@ -12,7 +12,6 @@ from typing import ClassVar, Final, Protocol
 
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.domain.timing import BEATS
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.wire.error_object import error_event
@@ -91,7 +90,6 @@ class StreamAnswer(Answer):
         "_record",
         "_reply",
         "_seconds",
-        "_times",
         "_watch",
     )
 
@@ -114,7 +112,6 @@ class StreamAnswer(Answer):
         self._record = record
         self._seconds = seconds
         self._beats = record.beats
-        self._times = record.beats.times
 
     @property
     def events(self) -> int:
@@ -128,10 +125,7 @@ class StreamAnswer(Answer):
             if self._head is not None:
                 self._begin(out)
             elif self._reply is not None:
-                times = self._times
-                times.append(self._seconds())
-                if len(times) > BEATS:
-                    self._beats.tell()
+                self._beats.beat(self._seconds())
                 self._reply.write(out)
         return self._broke() if self._watch.broke else ""
 
@@ -177,7 +171,7 @@ class StreamAnswer(Answer):
         head, self._head = self._head, None
         self._record.first = now = self._seconds()
         if self._reply is not None and head is not None:
-            self._times.append(now)
+            self._beats.beat(now)
             self._begins(self, head, data, streamed=True, length=None)
 
 

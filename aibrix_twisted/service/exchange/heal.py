@@ -14,7 +14,6 @@ import orjson
 
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.replica import Replica
-from aibrix_twisted.domain.timing import BEATS
 from aibrix_twisted.interfaces import Payload
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.exchange.answers import Answer
@@ -166,10 +165,7 @@ class HealedAnswer(Answer):
         now = self._seconds()
         if self._record.first is None:
             self._record.first = now
-        times = self._record.beats.times
-        times.append(now)
-        if len(times) > BEATS:
-            self._record.beats.tell()
+        self._record.beats.beat(now)
         self._reply.write(b"".join(events))
 
     def judge(self) -> Payload:

@@ -33,7 +33,6 @@ def settle_attempt(attempt: Attempt, ending: Ending, exchanges: Exchanges) -> No
         given.ended(attempt, exchanges.seconds())
     record = attempt.record
     record.outcome, record.fault = ending.outcome, attempt.fault
-    record.beats.tell()
     exchanges.metrics.count_attempt(record, streamed=isinstance(attempt.answer, StreamAnswer))
     exchanges.left(replica)
 

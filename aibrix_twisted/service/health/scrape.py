@@ -11,7 +11,6 @@ from typing import Any, Final
 from zlib import crc32
 
 from twisted.internet.defer import Deferred
-from twisted.internet.task import LoopingCall
 from twisted.logger import Logger
 from twisted.python.failure import Failure
 
@@ -31,6 +30,9 @@ FRESH_INTERVALS: Final = 3
 
 #: An interval has so many turns, and each replica one of them.
 TURNS: Final = 50
+
+#: Of turns that are nobody's so many are passed over at once, and no more: a replica that is new is to be seen soon.
+MOST_PASSED: Final = 10
 
 #: So often in a row there is no page: the engine has none, and is asked again as seldom as this.
 ABSENT_TIMES: Final = 2
@@ -110,17 +112,19 @@ class Scraper:
         self._watched: dict[str, _Watched] = {}
         self._turns: list[list[_Watched]] = [[] for _ in range(TURNS)]
         self._turn = 0
-        self._call = LoopingCall(self._tick)
-        self._call.clock = reactor
+        self._at = 0.0  # when it is this turn's time
+        self._next: Any = None
 
     def start(self) -> None:
         """Begin."""
-        log_failure_of(self._call.start(self._interval_s / TURNS, now=False), "reading engines' metrics")
+        self._at = self._reactor.seconds()
+        self._wait(1)
 
     def stop(self) -> None:
         """Read no more, and let go of every connection."""
-        if self._call.running:
-            self._call.stop()
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
         for watched in self._watched.values():
             watched.let_go()
         self.hang_up()
@@ -134,12 +138,22 @@ class Scraper:
         watched = self._watched.get(name)
         return watched.problem if watched is not None else ""
 
-    def _tick(self) -> None:
+    def _wait(self, turns: int) -> None:
+        """For so many turns from the one that was; from now, where we are late."""
+        pace, now = self._interval_s / TURNS, self._reactor.seconds()
+        self._at = max(self._at + turns * pace, now)
+        self._next = self._reactor.callLater(self._at - now, self._tick, (self._turn + turns) % TURNS)
+
+    def _tick(self, turn: int) -> None:
         replicas = self._replicas()
         if replicas is not self._dealt:
             self._deal(replicas)
-        turn, self._turn = self._turns[self._turn], (self._turn + 1) % TURNS
-        for watched in turn:
+        self._turn = turn
+        empty = 1
+        while empty < MOST_PASSED and not self._turns[(turn + empty) % TURNS]:
+            empty += 1
+        self._wait(empty)
+        for watched in self._turns[turn]:
             self._scrape(watched)
 
     def _deal(self, replicas: Sequence[Replica]) -> None:

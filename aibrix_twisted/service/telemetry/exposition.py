@@ -12,9 +12,9 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from aibrix_twisted import __version__
 from aibrix_twisted.domain.breaker import BreakerState
 from aibrix_twisted.domain.fleet import Fleet
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.telemetry import families
 from aibrix_twisted.service.telemetry.genai import GenaiMeters
-from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.labels import ERROR_TYPES
 from aibrix_twisted.service.telemetry.metrics import Metrics
 

@@ -12,6 +12,7 @@ from typing import Any, Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric
 
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.telemetry.buckets import (
     DURATION_S,
     GENAI_DURATION_S,
@@ -24,7 +25,6 @@ from aibrix_twisted.service.telemetry.buckets import (
     TICK_S,
     TTFT_S,
 )
-from aibrix_twisted.service.telemetry.histogram import Histogram
 
 PREFIX: Final = "aibrix_gateway_"
 

@@ -6,8 +6,8 @@ import gc
 from collections.abc import Callable
 from typing import Any, Final
 
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.telemetry.buckets import PAUSE_S
-from aibrix_twisted.service.telemetry.histogram import Histogram
 
 #: Of CPython's collector.
 GENERATIONS: Final = ("0", "1", "2")

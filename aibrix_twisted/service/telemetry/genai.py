@@ -10,8 +10,8 @@ from collections.abc import Callable
 from typing import Final
 
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.telemetry.buckets import GENAI_DURATION_S, GENAI_TOKENS, GENAI_TPOT_S, GENAI_TTFT_S
-from aibrix_twisted.service.telemetry.histogram import Histogram
 
 #: C{gen_ai.provider.name}: what the API is, whosever model it is.
 PROVIDER: Final = "openai"

@@ -8,11 +8,11 @@ from typing import Final
 
 from aibrix_twisted.domain.attempt import AttemptRecord
 from aibrix_twisted.domain.exchange import Exchange, Heal, Spooled
-from aibrix_twisted.domain.timing import OWN, PHASES, Gaps, phases
+from aibrix_twisted.domain.histogram import Histogram
+from aibrix_twisted.domain.timing import OWN, PHASES, phases
 from aibrix_twisted.policy.choice import Fallback
 from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, TTFT_S
 from aibrix_twisted.service.telemetry.genai import GenaiMeters
-from aibrix_twisted.service.telemetry.histogram import Histogram
 
 #: The model of a request whose model nobody serves: a client's own word is not made a label.  And of whatever comes
 #: beyond the bound below.
@@ -34,15 +34,14 @@ _OWN: Final = tuple(PHASES.index(name) for name in OWN)
 class PairMeters:
     """Of one model at one replica.
 
-    @ivar gaps: told of the gaps between reads of a stream, shortest first.
+    @ivar itl: gaps between reads of a stream.
     """
 
-    __slots__ = ("gaps", "itl", "ttft")
+    __slots__ = ("itl", "ttft")
 
     def __init__(self) -> None:
         self.ttft = Histogram(TTFT_S)
         self.itl = Histogram(ITL_S)
-        self.gaps: Gaps = self.itl.observe_sorted
 
 
 class ModelMeters:
@@ -123,9 +122,9 @@ class Metrics:
         """A policy had to do without what it goes by."""
         self.policy_fallbacks[fallback] += 1
 
-    def gaps_of(self, model: str, replica: str) -> Gaps:
+    def gaps_of(self, model: str, replica: str) -> Histogram:
         """Where the gaps of a stream are counted."""
-        return self.pair(model, replica).gaps
+        return self.pair(model, replica).itl
 
     def count_attempt(self, record: AttemptRecord, *, streamed: bool) -> None:
         """An attempt is over."""

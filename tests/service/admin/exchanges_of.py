@@ -5,6 +5,7 @@ from __future__ import annotations
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.errors import NoReplica
 
@@ -20,9 +21,9 @@ def tried(id: str = "t", accepted: float = 1.0, replica: str = "gpu0") -> Exchan
     stamps = exchange.stamps
     stamps.head, stamps.read, stamps.admitted = accepted + 0.125, accepted + 0.25, accepted + 0.25
     exchange.model, exchange.policy, exchange.stream, exchange.bytes_in = "m", "least-request", True, 87
-    first = AttemptRecord("gpu9", "m", Kind.FIRST, accepted + 0.25, accepted + 0.25, lambda gaps: None)
+    first = AttemptRecord("gpu9", "m", Kind.FIRST, accepted + 0.25, accepted + 0.25, Histogram([1.0]))
     first.ended, first.outcome, first.fault = accepted + 0.5, Outcome.BROKEN, "connection refused"
-    second = AttemptRecord(replica, "m", Kind.RETRY, accepted + 0.5, accepted + 0.5, lambda gaps: None)
+    second = AttemptRecord(replica, "m", Kind.RETRY, accepted + 0.5, accepted + 0.5, Histogram([1.0]))
     second.sent = accepted + 0.75
     exchange.tries += [first, second]
     exchange.attempts, exchange.replica = 1, replica
@@ -34,7 +35,8 @@ def complete(id: str = "c", accepted: float = 1.0, replica: str = "gpu0") -> Exc
     exchange = tried(id, accepted, replica)
     stamps, record = exchange.stamps, exchange.tries[-1]
     record.head, record.first, record.ended = accepted + 1.0, accepted + 1.25, accepted + 3.0
-    record.beats.times.extend((accepted + 1.25, accepted + 2.0, accepted + 3.0))
+    for later in (1.25, 2.0, 3.0):
+        record.beats.beat(accepted + later)
     record.status, record.outcome = 200, Outcome.COMPLETE
     stamps.first_byte, stamps.ended = accepted + 1.25, accepted + 3.0
     exchange.served, exchange.cause, exchange.outcome = record, Cause.FINAL_CHUNK, Outcome.COMPLETE

@@ -9,6 +9,7 @@ from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.errors import UpstreamBroke
 from aibrix_twisted.service.admin.look import timestamp
 from aibrix_twisted.service.telemetry.recent import Recent
@@ -34,10 +35,11 @@ class FigureTests(SynchronousTestCase):
         for record in exchange.tries:
             metrics.count_attempt(record, streamed=record.first is not None)
         record = exchange.tries[-1]
-        metrics.gaps_of("m", "gpu0")([0.02, 0.02])
+        for _ in range(2):
+            metrics.gaps_of("m", "gpu0").observe(0.02)
         metrics.count(exchange)
         metrics.count(refused())
-        failed = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0, 1.0, lambda gaps: None)
+        failed = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0, 1.0, Histogram([1.0]))
         for failed.outcome in (Outcome.TIMED_OUT, Outcome.ABANDONED):
             metrics.count_attempt(failed, streamed=False)
         self.clock.advance(2)

@@ -14,12 +14,12 @@ from aibrix_twisted.domain.breaker import BreakerState
 from aibrix_twisted.domain.engine_load import EngineLoad
 from aibrix_twisted.domain.fleet import Fleet
 from aibrix_twisted.domain.health import Health
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
 from aibrix_twisted.service.telemetry.buckets import DURATION_S, ITL_S, OWN_S, PAUSE_S, TICK_S, TTFT_S
 from aibrix_twisted.service.telemetry.exposition import registry_of
 from aibrix_twisted.service.telemetry.families import FAMILIES
 from aibrix_twisted.service.telemetry.gc_pauses import GENERATIONS
-from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.telemetry.metrics import AT_ONCE, MAX_LABELS, MAX_ROWS, OTHER, Metrics
 from tests.fakes import replica
 from tests.service.telemetry.test_access_log import an_exchange
@@ -48,7 +48,8 @@ def an_attempt(metrics: Metrics | None = None) -> AttemptRecord:
     metrics = metrics or Metrics()
     record = AttemptRecord("gpu0", "m", Kind.FIRST, 1.0001, 1.0003, metrics.gaps_of("m", "gpu0"))
     record.sent, record.head, record.first, record.ended = 1.0004, 1.04, 1.05, 1.25
-    record.beats.times.extend((1.05, 1.2, 1.25))
+    for at in (1.05, 1.2, 1.25):
+        record.beats.beat(at)
     record.outcome = Outcome.COMPLETE
     return record
 
@@ -92,7 +93,6 @@ class MetricsTests(SynchronousTestCase):
         exchange.model, exchange.attempts, exchange.stream, exchange.served = "m", 1, True, record
         exchange.stamps.read, exchange.stamps.admitted, exchange.stamps.first_byte = 1.0, 1.0001, 1.0501
         exchange.output_tokens, exchange.stamps.ended = 3, 1.2501
-        record.beats.tell()
         state.metrics.count_attempt(record, streamed=True)
         state.metrics.count(exchange)
         samples = self.exposed(state)

@@ -14,6 +14,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aibrix_twisted.domain.assembly import Cause, Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange, Spooled
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.settings import Retry, Settings
 from aibrix_twisted.domain.timing import PHASES
 from aibrix_twisted.errors import Fault
@@ -37,7 +38,7 @@ def record_of(exchange: Exchange, *, slow: bool = False) -> dict[str, Any]:
 
 def tried(replica: str, outcome: Outcome, **more: Any) -> AttemptRecord:
     """An attempt that is over."""
-    record = AttemptRecord(replica, "m", Kind.FIRST, 1.01, 1.02, lambda gaps: None)
+    record = AttemptRecord(replica, "m", Kind.FIRST, 1.01, 1.02, Histogram([1.0]))
     record.outcome, record.ended = outcome, 1.1
     for name, value in more.items():
         setattr(record, name, value)
@@ -50,7 +51,8 @@ def served() -> Exchange:
     stamps = exchange.stamps
     stamps.read, stamps.admitted, stamps.first_byte, stamps.ended = 1.001, 1.0015, 1.2, 1.5
     record = tried("gpu0", Outcome.COMPLETE, sent=1.03, head=1.1, first=1.19, ended=1.45, status=200)
-    record.beats.times.extend((1.19, 1.4))
+    for at in (1.19, 1.4):
+        record.beats.beat(at)
     exchange.tries.append(record)
     exchange.served = record
     exchange.attempts, exchange.stream, exchange.status = 1, True, 200

@@ -12,6 +12,7 @@ from twisted.trial.unittest import SynchronousTestCase
 from aibrix_twisted.domain.assembly import Outcome
 from aibrix_twisted.domain.attempt import AttemptRecord, Kind
 from aibrix_twisted.domain.exchange import Exchange
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.domain.timing import Stamps
 from aibrix_twisted.domain.trace import Trace
 from aibrix_twisted.errors import (
@@ -35,7 +36,7 @@ ERROR = 2
 
 def record(replica: str = "gpu0", kind: Kind = Kind.FIRST, **more: Any) -> AttemptRecord:
     """An attempt that went well."""
-    made = AttemptRecord(replica, "m", kind, 1.10, 1.11, lambda gaps: None)
+    made = AttemptRecord(replica, "m", kind, 1.10, 1.11, Histogram([1.0]))
     made.sent, made.first, made.ended = 1.12, 1.20, 1.30
     made.status, made.outcome = 200, Outcome.COMPLETE
     for name, value in more.items():

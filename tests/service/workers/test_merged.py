@@ -8,8 +8,8 @@ from typing import Any
 from prometheus_client.metrics_core import Metric
 from twisted.trial.unittest import SynchronousTestCase
 
+from aibrix_twisted.domain.histogram import Histogram
 from aibrix_twisted.service.telemetry import families
-from aibrix_twisted.service.telemetry.histogram import Histogram
 from aibrix_twisted.service.workers.merged import counts_of, dumped, merged, summed
 
 

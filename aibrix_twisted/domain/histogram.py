@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
 from collections.abc import Sequence
 from itertools import accumulate
 
@@ -22,11 +21,12 @@ class Histogram:
         self.total = 0.0
 
     def observe(self, value: float) -> None:
-        """Count it."""
+        """Count it.  HOT: once a read of a stream."""
         self._counts[self._bucket(value)] += 1
         self.total += value
 
     def _bucket(self, value: float) -> int:
+        """HOT."""
         bounds = self._bounds
         if value <= bounds[0]:  # of what is usual, most
             return 0
@@ -38,17 +38,6 @@ class Histogram:
             else:
                 high = middle
         return low
-
-    def observe_sorted(self, values: Sequence[float]) -> None:
-        """Count many, given shortest first: a few bisections, however many they are."""
-        bounds, counts = self._bounds, self._counts
-        at, end = 0, len(values)
-        bucket = self._bucket(values[0]) if end else 0
-        while at < end:
-            till = bisect_right(values, bounds[bucket], at) if bucket < len(bounds) else end
-            counts[bucket] += till - at
-            at, bucket = till, bucket + 1
-        self.total += sum(values)
 
     def add_least(self, count: int, total: float) -> None:
         """So many were at most the lowest bound, and so much together."""
