@@ -73,10 +73,7 @@ class SSEParser:
         rest = self._rest + data
         raws = []
         at = 0
-        for blank in _BLANK.finditer(rest, searched):
-            end = blank.end()
-            if end == len(rest) and rest.endswith(b"\r"):  # half of a CR LF, perhaps
-                break
+        for end in _ends(rest, searched):
             if end - at > self._max_bytes:
                 break
             raws.append(rest[at:end])
@@ -90,6 +87,25 @@ class SSEParser:
         """No more comes.  An event whose blank line did not come is none; one whose CR LF was cut is."""
         rest, self._rest = self._rest, b""
         return [rest] if rest.endswith((b"\r\r", b"\n\r", b"\r\n\r")) else []
+
+
+def _ends(data: bytes, searched: int) -> list[int]:
+    """Where blank lines end; one that may be the half of a longer one is none.
+
+    @param searched: there is none that ends before it.
+    """
+    if _CR in data:
+        return [
+            blank.end()
+            for blank in _BLANK.finditer(data, searched)
+            if blank.end() < len(data) or not data.endswith(b"\r")  # half of a CR LF, perhaps
+        ]
+    ends = []
+    end = data.find(b"\n\n", searched)
+    while end >= 0:
+        ends.append(end + 2)
+        end = data.find(b"\n\n", end + 2)
+    return ends
 
 
 def encode_event(data: bytes) -> bytes:

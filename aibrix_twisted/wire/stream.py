@@ -180,7 +180,7 @@ class StreamWatch:
             if kept is not None:
                 kept.text(text)
             return event
-        if event.find(b"data") >= 0 and read_event(event) is not None:
+        if event.startswith(b"data:") or (event.find(b"data") >= 0 and read_event(event) is not None):
             self.events += 1
             return self._pass_other(event)
         if kept is not None:
