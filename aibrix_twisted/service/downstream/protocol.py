@@ -28,7 +28,7 @@ from aibrix_twisted.errors import BodyTooLarge, ClientTooSlow, GatewayError, Mal
 from aibrix_twisted.service.downstream.flow import Flow
 from aibrix_twisted.service.downstream.reply import Reply
 from aibrix_twisted.service.downstream.spool import Spool
-from aibrix_twisted.service.downstream.unsent import unsent_bytes
+from aibrix_twisted.service.downstream.unsent import unread_bytes, unsent_bytes
 from aibrix_twisted.service.downstream.work import Exchanges, Work
 from aibrix_twisted.service.wheel import Watched
 from aibrix_twisted.wire.head import BadMessage, RequestHead
@@ -324,7 +324,7 @@ class DownstreamConnection:
             if waited > timeouts.client_header:
                 self._head_is_late()
         elif waited > self._patience(timeouts.keepalive) + (timeouts.client_stall if self._unsent else 0.0):
-            self._close()
+            self._close_idle()
 
     def _check_newcomer(self, waited: float) -> None:
         """Nothing was asked, nothing was written: of thousands that are there for nothing none costs more than this."""
@@ -333,8 +333,19 @@ class DownstreamConnection:
             if waited > timeouts.client_header:
                 self._head_is_late()
         elif waited > self._patience(min(timeouts.client_header, timeouts.keepalive)):
-            self._exchanges.dropped("silent")  # a word to it would be the answer to a request that is just coming
+            if self._close_idle():
+                self._exchanges.dropped("silent")  # a word to it would be the answer to a request that is just coming
+
+    def _close_idle(self) -> bool:
+        """Unless it has asked for something: where we were kept from looking, its request may have waited longer than
+        we have patience.
+
+        @return: whether it is closed.
+        """
+        idle = not unread_bytes(self.transport)
+        if idle:
             self._close()
+        return idle
 
     def _head_is_late(self) -> None:
         if self._exchanges.may_tell():

@@ -1,10 +1,10 @@
-"""How much of what was written to a client it has yet to take."""
+"""What lies between us and a client: what it has yet to take, and what we have yet to read."""
 
 from __future__ import annotations
 
 from array import array
 from fcntl import ioctl
-from termios import TIOCOUTQ
+from termios import FIONREAD, TIOCOUTQ
 from typing import Any
 
 
@@ -24,9 +24,18 @@ def unsent_bytes(transport: Any, *, beneath: bool = False) -> int:
     waiting = buffered_bytes(transport)
     if not (waiting or beneath) or not hasattr(transport, "fileno"):
         return waiting
-    held = array("i", [0])
+    return waiting + _asked(transport, TIOCOUTQ)
+
+
+def unread_bytes(transport: Any) -> int:
+    """What has come and was not read, in bytes; 0 for a transport that is not Twisted's own on a socket."""
+    return _asked(transport, FIONREAD) if hasattr(transport, "fileno") else 0
+
+
+def _asked(transport: Any, question: int) -> int:
+    answer = array("i", [0])
     try:
-        ioctl(transport.fileno(), TIOCOUTQ, held)
+        ioctl(transport.fileno(), question, answer)
     except OSError:  # it is no socket any more
-        return waiting
-    return waiting + held[0]
+        return 0
+    return answer[0]

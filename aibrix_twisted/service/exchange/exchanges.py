@@ -62,7 +62,7 @@ _LOCAL_METHODS: Final = frozenset({"GET", "HEAD"})
 
 
 #: Where the gateway drains, and is waited for, who has idled for so long is closed.
-DRAINING_IDLE_S: Final = 1.0
+DRAINING_IDLE_S: Final = 3.0
 
 #: Streams that may be continued in ten seconds, however few requests there were.
 HEAL_FLOOR: Final = 256

@@ -1,8 +1,8 @@
 """How a gateway ends: it says that it is not ready, takes no new clients, finishes what it has, and stops.
 
 Whoever is connected already is still served: the answer says that the connection is closed after it.  One that idles is
-closed once it has idled for a second, or for longer where nobody waits for our end: a request that is on its way to us
-now would be lost with its connection, and some clients take their time.
+closed once it has idled for three seconds, or for longer where nobody waits for our end: a request that is on its way
+to us now would be lost with its connection, and some clients take their time.
 """
 
 from __future__ import annotations

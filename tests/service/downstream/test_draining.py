@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+
 from twisted.trial.unittest import SynchronousTestCase
 
 from aibrix_twisted.service.exchange.exchanges import DRAINING_IDLE_S
@@ -57,6 +59,23 @@ class DrainingTests(SynchronousTestCase):
         self.assertFalse(wire.closing)
         bench.advance(0.8)
         self.assertTrue(wire.closing)
+
+    def test_what_has_come_is_read_first(self) -> None:
+        """Kept from looking for longer than we are patient, we would else close on a request that waits."""
+        bench = Bench(replicas=(replica("a"),))
+        bench.exchanges.draining = True
+        client, wire = bench.client()
+        ours, theirs = socket.socketpair()
+        self.addCleanup(ours.close)
+        self.addCleanup(theirs.close)
+        wire.fileno = ours.fileno
+        theirs.send(post())
+        bench.advance(DRAINING_IDLE_S + 1)
+        self.assertFalse(wire.closing)
+        client.dataReceived(ours.recv(65536))
+        up, _ = bench.upstream()
+        up.dataReceived(answer())
+        self.assertEqual(statuses(wire.take()), [200])
 
     def test_refusing(self) -> None:
         """The time is up: there is no new work."""
