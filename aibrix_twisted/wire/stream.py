@@ -44,9 +44,9 @@ _TEXT_KEYS: Final = (b'"content":"', b'"text":"')
 
 #: Looked for as numbers: C{bytes in bytes} takes ten times as long, for it first tries its operand as a number (and
 #: fails, with an exception); where more than a byte is looked for, C{find} does not.
-_QUOTE: Final = ord('"')
-_LF: Final = ord("\n")
-_CR: Final = ord("\r")
+_QUOTE: Final = 0x22
+_LF: Final = 0x0A
+_CR: Final = 0x0D
 
 #: So long is what one token says, mostly.
 _SHORT: Final = 24
