@@ -119,8 +119,6 @@ class Beats:
     """When a stream last brought the client something; the gaps between are counted as they end.
 
     What came in one read was there at once, and is no gap.
-
-    Made for each attempt; of what is no stream it is never asked for.
     """
 
     __slots__ = ("_gaps", "_last")

@@ -122,9 +122,8 @@ class Scraper:
 
     def stop(self) -> None:
         """Read no more, and let go of every connection."""
-        if self._next is not None:
+        if self._next is not None and self._next.active():
             self._next.cancel()
-            self._next = None
         for watched in self._watched.values():
             watched.let_go()
         self.hang_up()
