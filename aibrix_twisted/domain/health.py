@@ -183,14 +183,17 @@ class Health:
 
     # -- evidence: probes ------------------------------------------------------------------------------------
 
-    def probed_with(self, result: ProbeResult, why: str, now: float, *, in_flight: int) -> None:
+    def probed_with(
+        self, result: ProbeResult, why: str, now: float, *, in_flight: int, sent: float | None = None
+    ) -> None:
         """A probe is over.
 
         @param why: what went wrong, for people.
         @param in_flight: attempts under way at it.
+        @param sent: when it was asked: see C{succeeded}.
         """
         if result is ProbeResult.PASSED:
-            self._passed(now)
+            self._passed(now, sent)
             return
         self._passes = 0
         if result is ProbeResult.REFUSED or (result is ProbeResult.FAILED and self.suspect):
@@ -209,10 +212,10 @@ class Health:
                 self._why_hangs = f"hangs: {why}, and nothing of {in_flight} answers under way"
                 self._changed(now)
 
-    def _passed(self, now: float) -> None:
+    def _passed(self, now: float, sent: float | None) -> None:
         self._fails = 0
         self._passes += 1
-        self.suspect = False
+        self._unsuspected(now if sent is None else sent)
         if self.down and self._passes >= self._settings.rise:
             self.down = False
             self.rises += 1
@@ -262,8 +265,7 @@ class Health:
 
         @param sent: when it was made: what an engine had before it failed it may finish, and be gone then.
         """
-        if self.suspect and (now if sent is None else sent) > self._suspected_at:
-            self.suspect = False
+        self._unsuspected(now if sent is None else sent)
         if self.plain:  # what nearly every call finds
             self.breaker.succeeded()
             return
@@ -274,6 +276,10 @@ class Health:
         if self.breaker.succeeded():
             self._recovered_at = now
         self._changed(now)
+
+    def _unsuspected(self, sent: float) -> None:
+        if self.suspect and sent > self._suspected_at:
+            self.suspect = False
 
     def failed(self, why: str, now: float, rng: Random, *, broke: bool) -> None:
         """An attempt did not come back well.

@@ -295,6 +295,8 @@ class BreakerTests(SynchronousTestCase):
             health.failed("reset", 0.0, RNG, broke=True)
             self.assertTrue(health.suspect)
             if clear == "passed":
+                health.probed_with(ProbeResult.PASSED, "", 1.0, in_flight=0, sent=0.0)
+                self.assertTrue(health.suspect, "it was asked before")
                 probe(health, ProbeResult.PASSED, 1.0)
             elif clear == "refused":
                 probe(health, ProbeResult.REFUSED, 1.0)

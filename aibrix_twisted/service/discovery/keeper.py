@@ -157,8 +157,8 @@ class FleetKeeper:
 
     # -- what they say of themselves -------------------------------------------------------------------------
 
-    def _probed(self, replica: Replica, verdict: Verdict) -> None:
-        """A probe is over."""
+    def _probed(self, replica: Replica, verdict: Verdict, sent: float) -> None:
+        """A probe is over, that was asked then."""
         kept = self._kept.get(replica.name)
         if kept is None or kept[1] is not replica:
             return
@@ -167,7 +167,8 @@ class FleetKeeper:
         if verdict.why:
             replica.last_error = verdict.why
         if self._settings.health.probe_interval:
-            replica.health.probed_with(verdict.result, verdict.why, now, in_flight=replica.load.in_flight)
+            in_flight = replica.load.in_flight
+            replica.health.probed_with(verdict.result, verdict.why, now, in_flight=in_flight, sent=sent)
         changed = verdict.entries is not None and self._learn(kept[0], replica, verdict.entries)
         after = _condition(replica)
         if after != before:

@@ -58,10 +58,14 @@ class Verdict(NamedTuple):
     entries: list[Entry] | None = None
 
 
+#: Told of a replica what was found, and when it was asked.
+Report = Callable[[Replica, Verdict, float], None]
+
+
 class Prober:
     """Asks every replica that it watches, each for itself."""
 
-    def __init__(self, reactor: Any, fetcher: Fetcher, report: Callable[[Replica, Verdict], None], rng: Random) -> None:
+    def __init__(self, reactor: Any, fetcher: Fetcher, report: Report, rng: Random) -> None:
         self._reactor = reactor
         self._fetcher = fetcher
         self._report = report
@@ -136,20 +140,23 @@ class Prober:
 
     def _ask(self, replica: Replica) -> None:
         self._asking[replica] = asking = Deferred.fromCoroutine(self._probe(replica))
-        log_failure_of(asking.addBoth(self._asked, replica), "probing a replica")
+        log_failure_of(asking.addBoth(self._asked, replica, self._reactor.seconds()), "probing a replica")
 
-    def _asked(self, result: Any, replica: Replica) -> None:
+    def _asked(self, result: Any, replica: Replica, sent: float) -> None:
         if self._asking.pop(replica, None) is None:
             return  # forgotten meanwhile: this is our own cancel
         verdict = _verdict_of(result) if isinstance(result, Failure) else result
         try:
-            self._report(replica, verdict)
+            self._report(replica, verdict, sent)
         finally:
             self._plan_next(replica, passed=verdict.result is ProbeResult.PASSED)
 
     def _plan_next(self, replica: Replica, *, passed: bool) -> None:
         interval, now = self._settings.probe_interval, self._reactor.seconds()
         if replica not in self._watched:
+            return
+        if passed and replica.health.suspect:  # it was asked before it became so
+            self._plan(replica, now)
             return
         if interval:
             soon = not passed or replica.health.down

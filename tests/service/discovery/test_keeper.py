@@ -39,7 +39,7 @@ class FleetKeeperTests(SynchronousTestCase):
 
     def answered(self, replica: Replica, entries: list[dict[str, object]]) -> None:
         """A probe passed."""
-        self.keeper._probed(replica, Verdict(ProbeResult.PASSED, entries=entries))
+        self.keeper._probed(replica, Verdict(ProbeResult.PASSED, entries=entries), self.clock.seconds())
 
     @property
     def fleet(self) -> Fleet:
@@ -139,7 +139,7 @@ class FleetKeeperTests(SynchronousTestCase):
         a = self.fleet.replicas[0]
         self.answered(a, [entry("m")])
         self.assertTrue(self.fleet.ready)
-        self.keeper._probed(a, Verdict(ProbeResult.REFUSED, "nothing listens"))
+        self.keeper._probed(a, Verdict(ProbeResult.REFUSED, "nothing listens"), self.clock.seconds())
         self.assertEqual((a.up, a.last_error, self.fleet.ready), (False, "nothing listens", False))
         count = len(self.published)
         self.answered(a, [entry("m")])

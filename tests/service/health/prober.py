@@ -64,7 +64,7 @@ class ProberTestCase(SynchronousTestCase):
         self.prober.start()
         self.addCleanup(self.prober.stop)
 
-    def report(self, asked: Replica, verdict: Verdict) -> None:
+    def report(self, asked: Replica, verdict: Verdict, sent: float) -> None:
         """From the prober."""
         self.reported.append((asked.name, verdict))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import random
 from typing import Any
 
 from twisted.internet.defer import TimeoutError
@@ -48,7 +49,7 @@ class ForgettingTests(ProberTestCase):
         """The answer was the last of it."""
         gone = replica("gpu0")
 
-        def forget(asked: Replica, verdict: Verdict) -> None:
+        def forget(asked: Replica, verdict: Verdict, sent: float) -> None:
             self.prober.forget(asked)
 
         self.prober._report = forget
@@ -200,9 +201,26 @@ class WhatTests(ProberTestCase):
             self.assertIn(why, self.verdict.why)
             self.prober.forget(asked)
 
+    def test_asked_before_it_became_suspect(self) -> None:
+        """It passes, which says nothing of what it is now: it is asked again at once."""
+        asked = self.watched()
+        self.prober._report = lambda found, verdict, sent: found.health.probed_with(
+            verdict.result, verdict.why, self.clock.seconds(), in_flight=0, sent=sent
+        )
+        self.clock.advance(0.01)
+        asked.health.failed("reset", self.clock.seconds(), random.Random(1), broke=True)
+        self.answer()
+        self.assertTrue(asked.health.suspect)
+        self.pass_time(TICK_S)
+        self.assertEqual(len(self.times), 2)
+        self.answer()
+        self.assertFalse(asked.health.suspect)
+        self.pass_time(1.0)
+        self.assertEqual(len(self.times), 2)
+
     def test_a_report_that_fails(self) -> None:
         """Is logged, and the replica is asked again all the same."""
-        wrong: Any = lambda asked, verdict: 1 // 0  # noqa: E731
+        wrong: Any = lambda asked, verdict, sent: 1 // 0  # noqa: E731
         self.prober._report = wrong
         self.watched()
         self.answer()
