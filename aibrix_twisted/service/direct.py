@@ -14,9 +14,6 @@ from typing import Any, Final
 from twisted.internet.main import CONNECTION_DONE, CONNECTION_LOST
 from twisted.python import log
 
-#: Read at a time.
-READ_BYTES: Final = 32768
-
 #: A name of ours, for what is imported is looked up at each use.
 _READABLE: Final[int] = EPOLLIN
 
@@ -36,6 +33,7 @@ class Direct:
         self.fd: int = transport.fileno()
         self.transport = transport
         self.unsent = False
+        self._bytes: int = transport.bufferSize
         self._recv: Callable[[int], bytes] = transport.socket.recv
         self._send: Callable[[bytes], int] = transport.socket.send
         self._received: Callable[[bytes], None] = transport.protocol.dataReceived
@@ -46,7 +44,7 @@ class Direct:
         @return: why the connection is lost; C{None}: it is not.
         """
         try:
-            data = self._recv(READ_BYTES)
+            data = self._recv(self._bytes)
         except OSError as error:
             return None if error.errno == errno.EWOULDBLOCK else CONNECTION_LOST
         if not data:

@@ -27,7 +27,7 @@ from twisted.logger import Logger
 from twisted.python import log
 
 from aibrix_twisted.domain.histogram import Histogram
-from aibrix_twisted.service.direct import READ_BYTES, Direct, read_each
+from aibrix_twisted.service.direct import Direct, read_each
 from aibrix_twisted.service.telemetry.buckets import TICK_S
 
 _log = Logger()
@@ -43,7 +43,7 @@ _SHORT_S: Final = TICK_S[0]
 class _SendsAtOnce:
     """A mixin for L{tcp.Connection}: it goes the direct way while it is plain."""
 
-    bufferSize = READ_BYTES
+    bufferSize = 32768
     _direct: Direct | None = None
 
     def startReading(self) -> None:

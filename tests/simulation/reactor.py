@@ -20,13 +20,15 @@ from tests.simulation.sockets import Socket
 class _Server(RelayServer):
     """A connection that was accepted in memory."""
 
-    def __init__(self, *args: Any) -> None:
-        super().__init__(*args)
-        self.bufferSize = self.reactor.network.temper.buffer
+    @property
+    def bufferSize(self) -> int:  # type: ignore[override]
+        """Known before it is first read from."""
+        buffer: int = self.reactor.network.temper.buffer
+        return buffer
 
-    def write(self, data: bytes) -> None:
+    def write_later(self, data: bytes) -> None:
         """What is kept for a client that does not keep up is remembered."""
-        super().write(data)
+        super().write_later(data)
         kept = self._tempDataLen + len(self.dataBuffer) - self.offset - 3 * self.bufferSize
         if kept > self.reactor.most_kept:
             self.reactor.most_kept = kept

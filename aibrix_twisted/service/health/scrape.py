@@ -111,7 +111,7 @@ class Scraper:
         self._dealt: Sequence[Replica] | None = None
         self._watched: dict[str, _Watched] = {}
         self._turns: list[list[_Watched]] = [[] for _ in range(TURNS)]
-        self._turn = 0
+        self._turn = -1  # the one that was
         self._at = 0.0  # when it is this turn's time
         self._next: Any = None
 

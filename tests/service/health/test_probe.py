@@ -20,6 +20,7 @@ from twisted.python.failure import Failure
 
 from aibrix_twisted.domain.health import ProbeResult
 from aibrix_twisted.domain.replica import Replica
+from aibrix_twisted.domain.settings import BreakerSettings, HealthSettings
 from aibrix_twisted.service.health.fetch import TooLong
 from aibrix_twisted.service.health.probe import SOON_S, TICK_S, Verdict
 from tests.fakes import replica
@@ -204,6 +205,7 @@ class WhatTests(ProberTestCase):
     def test_asked_before_it_became_suspect(self) -> None:
         """It passes, which says nothing of what it is now: it is asked again at once."""
         asked = self.watched()
+        asked.health.configure(HealthSettings(), BreakerSettings(), self.clock.seconds())
         self.prober._report = lambda found, verdict, sent: found.health.probed_with(
             verdict.result, verdict.why, self.clock.seconds(), in_flight=0, sent=sent
         )
