@@ -215,7 +215,8 @@ class Health:
     def _passed(self, now: float, sent: float | None) -> None:
         self._fails = 0
         self._passes += 1
-        self._unsuspected(now if sent is None else sent)
+        if sent is None or sent > self._suspected_at:
+            self.suspect = False
         if self.down and self._passes >= self._settings.rise:
             self.down = False
             self.rises += 1
@@ -265,7 +266,8 @@ class Health:
 
         @param sent: when it was made: what an engine had before it failed it may finish, and be gone then.
         """
-        self._unsuspected(now if sent is None else sent)
+        if self.suspect and (now if sent is None else sent) > self._suspected_at:
+            self.suspect = False
         if self.plain:  # what nearly every call finds
             self.breaker.succeeded()
             return
@@ -276,10 +278,6 @@ class Health:
         if self.breaker.succeeded():
             self._recovered_at = now
         self._changed(now)
-
-    def _unsuspected(self, sent: float) -> None:
-        if self.suspect and sent > self._suspected_at:
-            self.suspect = False
 
     def failed(self, why: str, now: float, rng: Random, *, broke: bool) -> None:
         """An attempt did not come back well.
