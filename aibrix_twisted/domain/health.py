@@ -69,6 +69,7 @@ class Health:
         "_recovered_at",
         "_settings",
         "_shown",
+        "_suspect_since",
         "_suspected_at",
         "_why_down",
         "_why_hangs",
@@ -94,7 +95,7 @@ class Health:
         self._by_hand = False
         self._hangs = False
         self._recovered_at: float | None = None
-        self._suspected_at = float("-inf")
+        self._suspect_since = self._suspected_at = float("-inf")  # the first that made it suspect, and the last
         self.down = False
         self.suspect = False
         self.heard_at = float("-inf")
@@ -190,7 +191,8 @@ class Health:
 
         @param why: what went wrong, for people.
         @param in_flight: attempts under way at it.
-        @param sent: when it was asked: see C{succeeded}.
+        @param sent: when it was asked.  A pass counts if that was after it became suspect, also where more has broken
+            since: at a replica that always fails, what waits would else wait for ever.
         """
         if result is ProbeResult.PASSED:
             self._passed(now, sent)
@@ -215,7 +217,7 @@ class Health:
     def _passed(self, now: float, sent: float | None) -> None:
         self._fails = 0
         self._passes += 1
-        if sent is None or sent > self._suspected_at:
+        if sent is None or sent > self._suspect_since:
             self.suspect = False
         if self.down and self._passes >= self._settings.rise:
             self.down = False
@@ -285,6 +287,8 @@ class Health:
         @param broke: its connection broke, or it said that it failed: perhaps it is about to be gone.
         """
         if broke and self.probed and not self.down:
+            if not self.suspect:
+                self._suspect_since = now
             self.suspect, self._suspected_at = True, now
         if self.breaker.failed(now, rng):
             self._why_open = why

@@ -312,6 +312,11 @@ class BreakerTests(SynchronousTestCase):
                 health.configure(UNPROBED, BREAKER, 1.0)
             self.assertFalse(health.suspect, clear)
         health = a_health()
+        for now in (0.0, 1.0, 2.0):
+            health.failed("status 500", now, RNG, broke=True)
+        health.probed_with(ProbeResult.PASSED, "", 2.1, in_flight=0, sent=0.5)
+        self.assertFalse(health.suspect, "else who fails all the time is suspect for ever")
+        health = a_health()
         health.refused("gone", 0.0, RNG)
         health.failed("reset", 0.0, RNG, broke=True)
         self.assertFalse(health.suspect, "it is known to be down")
