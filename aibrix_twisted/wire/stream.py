@@ -147,11 +147,7 @@ class StreamWatch:
             kept = self._kept
             if kept is not None and kept.takes_ids and _is_one_event(data):
                 data = kept.without_ids(data)
-            text = self._text_in_frame(data)
-            if text is not None:
-                self.events += 1
-                if kept is not None:
-                    kept.text(text)
+            if self._is_in_frame(data):
                 return data
             if _is_one_event(data):
                 self.events += 1
@@ -160,25 +156,28 @@ class StreamWatch:
             return data
         return self._feed_otherwise(data)
 
-    def _text_in_frame(self, event: bytes) -> bytes | None:
-        """The text of an event that differs from the frame in nothing else; else C{None}.  HOT: once an event."""
+    def _is_in_frame(self, event: bytes) -> bool:
+        """Whether an event differs from the frame in its text and in nothing else; then it is counted, and its text is
+        kept.  HOT: once an event."""
         start, end = self._frame_start, self._frame_end
         until = len(event) - len(end)
         if len(event) < self._frame_bytes or event[: len(start)] != start or event[until:] != end:
-            return None
+            return False
         text = event[len(start) : until]
-        return text if _is_one_string(text) else None
+        if not _is_one_string(text):
+            return False
+        self.events += 1
+        kept = self._kept
+        if kept is not None:
+            kept.text(text)
+        return True
 
     def _pass_one(self, event: bytes) -> bytes:
         """One of several events, or one whose line ends are others than LF."""
         kept = self._kept
         if kept is not None and kept.takes_ids:
             event = kept.without_ids(event)
-        text = self._text_in_frame(event)
-        if text is not None:
-            self.events += 1
-            if kept is not None:
-                kept.text(text)
+        if self._is_in_frame(event):
             return event
         if event.startswith(b"data:") or (event.find(b"data") >= 0 and read_event(event) is not None):
             self.events += 1
