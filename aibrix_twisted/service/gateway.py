@@ -11,6 +11,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from prometheus_client.metrics_core import Metric
+from prometheus_client.process_collector import ProcessCollector
 from twisted.application.service import MultiService
 from twisted.internet.defer import Deferred
 from twisted.internet.threads import deferToThreadPool
@@ -47,6 +48,7 @@ from aibrix_twisted.service.telemetry.book import Book
 from aibrix_twisted.service.telemetry.exposition import registry_of
 from aibrix_twisted.service.telemetry.gc_pauses import GcPauses
 from aibrix_twisted.service.telemetry.metrics import Metrics
+from aibrix_twisted.service.telemetry.process_facts import ProcessFacts
 from aibrix_twisted.service.telemetry.recent import Counts, Key, Recent, counts_of
 from aibrix_twisted.service.telemetry.tracing import Tracing
 from aibrix_twisted.service.tls.doors import Doors
@@ -122,7 +124,7 @@ class Gateway(MultiService):
         self.feed = Feed(reactor, Changes(self))
         self._started = reactor.seconds()
         self._admin_token = _token_of(settings)
-        self._exposition = registry_of(self)
+        self._exposition = registry_of(self, ProcessFacts(ProcessCollector(registry=None), reactor.seconds))
         self._peers: Peers | None = None
         self._asking: Asking | None = None
         self.reloaded_for_api: Callable[[], None] = _nothing

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from itertools import pairwise
+
 from twisted.internet.task import Clock
 from twisted.trial.unittest import SynchronousTestCase
 
@@ -77,4 +80,82 @@ class WheelTests(SynchronousTestCase):
         slot = wheel.join(first)
         wheel.join(second)
         clock.pump([0.1] * 3)
-        self.assertEqual(len(first.asked) + len(second.asked), 2)
+        self.assertEqual(len(first.asked) + len(second.asked), 1)
+
+
+class Does(Late):
+    """Does something when it is asked."""
+
+    def __init__(self, what: Callable[[], object]) -> None:
+        super().__init__()
+        self._what = what
+
+    def check(self, now: float) -> None:
+        super().check(now)
+        self._what()
+
+
+class CrowdTests(SynchronousTestCase):
+    """Of many, some are asked at once: in between sockets are served."""
+
+    def setUp(self) -> None:
+        self.clock = Clock()
+        self.wheel = Wheel(self.clock, turn_s=0.1, slots=1)
+        self.wheel.start()
+        self.what: Callable[[], object] = lambda: None  # each does when it is asked
+        self.crowd = [Does(lambda: self.what()) for _ in range(1000)]
+        for one in self.crowd:
+            self.slot = self.wheel.join(one)
+
+    @property
+    def asked(self) -> int:
+        return sum(len(late.asked) for late in self.crowd)
+
+    def test_all_are_asked_a_few_at_once(self) -> None:
+        """Until the next tick, and once each."""
+        self.clock.advance(0.1)
+        asked = [0, self.asked]
+        for _ in range(1990):
+            self.clock.advance(0.00005)
+            asked.append(self.asked)
+        self.assertEqual({len(late.asked) for late in self.crowd}, {1})
+        self.assertLess(max(after - before for before, after in pairwise(asked)), 50)
+        self.assertLess(asked[1000], 600)
+
+    def test_those_who_leave(self) -> None:
+        """They are not asked any more: they may have been closed."""
+        self.what = self.slot.clear
+        self.clock.pump([0.01] * 30)
+        self.assertEqual(self.asked, 1)
+
+    def test_stopped_by_one(self) -> None:
+        """Nobody is asked any more, and nothing is left to be called."""
+        self.what = self.wheel.stop
+        self.clock.pump([0.01] * 30)
+        self.assertEqual(self.asked, 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+
+    def test_stopped_in_between(self) -> None:
+        """The same."""
+        self.clock.advance(0.1)
+        left = self.asked
+        self.assertGreater(left, 0)
+        self.wheel.stop()
+        self.assertEqual(self.clock.getDelayedCalls(), [])
+        self.clock.pump([0.01] * 30)
+        self.assertEqual(self.asked, left)
+
+    def test_a_tick_before_all_were_asked(self) -> None:
+        """It leaves them their turn: nobody is asked twice, and nobody is forgotten."""
+        self.clock.advance(0.1)
+        begun = self.asked
+        for call in self.clock.getDelayedCalls():
+            if call.getTime() < 0.2:  # the rest
+                call.reset(0.35)
+        self.clock.pump([0.1] * 3)
+        self.assertEqual(self.wheel.now, self.clock.seconds())
+        self.assertEqual(self.asked, begun)
+        self.clock.pump([0.001] * 200)
+        self.assertLess({len(late.asked) for late in self.crowd}, {0, 1, 2})
+        self.clock.pump([0.001] * 100)
+        self.assertEqual({len(late.asked) for late in self.crowd}, {1, 2})

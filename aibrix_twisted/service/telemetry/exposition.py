@@ -214,11 +214,14 @@ class Exposition(CollectorRegistry):
         return super().collect()
 
 
-def registry_of(state: Gauged) -> Exposition:
-    """A registry of our own, with our collector in it, and what is said of every process under the usual names."""
+def registry_of(state: Gauged, process: Collector | None = None) -> Exposition:
+    """A registry of our own, with our collector in it, and what is said of every process under the usual names.
+
+    @param process: finds the latter; C{None}: each time anew.
+    """
     registry = Exposition()
     registry.register(GatewayCollector(state))
-    ProcessCollector(registry=registry)
+    registry.register(process or ProcessCollector(registry=None))
     return registry
 
 
