@@ -169,10 +169,13 @@ class Peers(Collector):
 
     def show(self) -> None:
         """Write down what we have counted, and how it is here."""
+        families = dumped(self._shown.metrics_now())
+        if self._left:  # adding up takes as long as all the rest
+            families = dumped(merged([families, *self._left_families()]))
         document = {
             "serial": self._serial,
             "absorbed": sorted(self._absorbed()),
-            "families": dumped(merged([dumped(self._shown.metrics_now()), *self._left_families()])),
+            "families": families,
             "counts": _listed(summed([dict(self._shown.counts_now()), *self._left_counts()])),
             "facts": self._shown.facts_now(),
         }
