@@ -2,7 +2,8 @@
 
 With atheris where it is installed (C{pip install atheris}), which is led by what code is reached, each target in a
 process of its own; else by lot.  What fails is written to C{tests/fuzz/found/TARGET-...}: once it is mended it belongs
-into C{tests/corpus/fuzz/TARGET/}, which a test reads.  The exit code is 1 where anything failed.
+into C{tests/corpus/fuzz/TARGET/}, which a test reads.  The exit code is 1 where anything failed, 2 for a target that
+there is not.
 """
 
 from __future__ import annotations
@@ -75,6 +76,10 @@ def main(arguments: list[str]) -> int:
         _be_guided(arguments[1], arguments[2:])
         return 0
     minutes, *names = arguments
+    unknown = set(names) - set(TARGETS)
+    if unknown:
+        print(f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}", file=sys.stderr)
+        return 2
     names = names or list(TARGETS)
     seconds = max(1, int(float(minutes) * 60 / len(names)))
     try:

@@ -47,6 +47,15 @@ class WholeFileTests(SynchronousTestCase):
         write_beside(self.path, (b"this",)).replace(self.path)
         self.assertEqual((self.path.read_bytes(), self.there()), (b"this", ["state.json"]))
 
+    def test_what_others_left(self) -> None:
+        """By one that was killed long ago it is removed; one that writes now is left alone, and so is all else."""
+        for name in (".state.json.1.new", ".state.json.2.new", ".other.json.1.new", ".state.json.keep"):
+            (self.path.parent / name).write_bytes(b"half")
+            if name != ".state.json.2.new":
+                os.utime(self.path.parent / name, (1.0, 1.0))
+        write_beside(self.path, (b"this",)).replace(self.path)
+        self.assertEqual(self.there(), [".other.json.1.new", ".state.json.2.new", ".state.json.keep", "state.json"])
+
     def test_a_place_that_cannot_be_written(self) -> None:
         """The error names it."""
         error = self.assertRaises(OSError, write_beside, self.path / "nowhere", (b"",))
