@@ -36,6 +36,9 @@ _top = _log.failureHandler("Unexpected error in main loop.")
 #: For so long nothing is waited for at a time: epoll_wait takes no more than 24 days.
 _LONGEST_S: Final = 3600.0
 
+#: Clients that are accepted in a turn: of fifty microseconds each.
+_ACCEPTS: Final = 16
+
 #: A turn that took less than this is only added up.
 _SHORT_S: Final = TICK_S[0]
 
@@ -118,9 +121,21 @@ class RelayClient(_SendsAtOnce, tcp.Client):
 
 
 class RelayPort(tcp.Port):
-    """Accepts L{RelayServer}s."""
+    """Accepts L{RelayServer}s, a few in a turn: Twisted's takes ever more at once while more are waiting, and then a
+    crowd that comes, or comes back whenever it is turned away, is felt by everybody who is there."""
 
     transport = RelayServer
+    _accepts = _ACCEPTS
+
+    @property
+    def numberAccepts(self) -> int:
+        """How many at once; Twisted sets it after each turn, to what there were."""
+        return self._accepts
+
+    @numberAccepts.setter
+    def numberAccepts(self, count: int) -> None:
+        """From Twisted."""
+        self._accepts = min(count, _ACCEPTS)
 
 
 class RelayConnector(tcp.Connector):

@@ -134,6 +134,32 @@ class ReactorTests(SynchronousTestCase):
                 assert reactor.turns.buckets() == turns.buckets()
         """)
 
+    def test_a_crowd_that_comes_at_once(self) -> None:
+        """All are accepted, and in between it is the others' turn, however long the crowd comes."""
+        self.run_in_process("""
+            import socket
+            turn, accepted = [0], []
+
+            class Counts(Protocol):
+                def connectionMade(self):
+                    accepted.append(turn[0])
+
+            def count():
+                turn[0] += 1
+                reactor.callLater(0, count)
+
+            async def main():
+                port = listen(Counts)
+                count()
+                crowd = [socket.create_connection(("127.0.0.1", port)) for _ in range(45)]  # the backlog takes fifty
+                while len(accepted) < len(crowd):
+                    await task.deferLater(reactor, 0)
+                each = [accepted.count(number) for number in range(turn[0] + 1)]
+                assert max(each) <= 16, each
+                for peer in crowd:
+                    peer.close()
+        """)
+
     def test_everything_written_arrives_in_order(self) -> None:
         """Large and small writes, more than the socket takes, a close right behind them."""
         self.run_in_process("""
