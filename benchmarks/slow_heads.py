@@ -183,7 +183,10 @@ def main() -> None:
     parser.add_argument("--timeout", type=float, default=10.0)
     parser.add_argument("--reactor", default="own")
     parser.add_argument(
-        "--workers", type=int, default=1, help="one holds 0.45 x the descriptors it may have, and 10000 at the most"
+        "--workers",
+        type=int,
+        default=1,
+        help="one has as many clients at most as 0.45 of the descriptors that it may have",
     )
     given = parser.parse_args()
     most = resource.getrlimit(resource.RLIMIT_NOFILE)[1]

@@ -8,6 +8,7 @@ attribute, and compares when it is asked.  The price is that a deadline is met u
 from __future__ import annotations
 
 from collections import deque
+from math import ceil
 from typing import Final, Protocol
 
 from twisted.internet.interfaces import IDelayedCall, IReactorTime
@@ -47,7 +48,7 @@ class Wheel:
         self._slot: set[Watched] = set()  # of the last tick
         self._due: deque[Watched] = deque()  # who of it is still to be asked
         self._rest: IDelayedCall | None = None  # asks them
-        self._pause_s = 0.0  # before that
+        self._size = 0  # how many there were of it
         self._call = LoopingCall(self._tick)
         self._call.clock = clock
         self.now = clock.seconds()
@@ -81,21 +82,26 @@ class Wheel:
         return set[Watched]().union(*self._slots)
 
     def _tick(self) -> None:
-        self.now = self._clock.seconds()
-        if self._due:  # the reactor's turns are so long that some of the last tick are still to be asked
+        self._ask(len(self._due))  # this tick has overtaken them
+        if not self._call.running:  # one of them stopped us
             return
+        self.now = self._clock.seconds()
         self._slot = self._slots[self._next_out]
         self._next_out = (self._next_out + 1) % len(self._slots)
         self._due.extend(self._slot)
-        self._pause_s = self.tick_s * _AT_ONCE / (len(self._slot) + _AT_ONCE)
-        self._ask()
+        self._size = len(self._due)
+        self._ask(_AT_ONCE)
 
-    def _ask(self) -> None:
+    def _go_on(self) -> None:
         self._rest = None
+        passed = (self._clock.seconds() - self.now) / self.tick_s
+        asked = self._size - len(self._due)
+        self._ask(max(_AT_ONCE, ceil((self._size + _AT_ONCE) * passed) - asked))
+
+    def _ask(self, count: int) -> None:
         due, slot = self._due, self._slot
-        left = _AT_ONCE
-        while due and left:
-            left -= 1
+        while due and count:
+            count -= 1
             watched = due.popleft()
             if watched not in slot:  # it left since the tick
                 continue
@@ -103,5 +109,5 @@ class Wheel:
                 watched.check(self.now)
             except Exception:  # noqa: BLE001 - one that fails must not stop the watch over all others
                 _log.failure("while checking the deadlines of {watched}", watched=watched)
-        if due:
-            self._rest = self._clock.callLater(self._pause_s, self._ask)
+        if due and self._rest is None:
+            self._rest = self._clock.callLater(self.tick_s * _AT_ONCE / (self._size + _AT_ONCE), self._go_on)

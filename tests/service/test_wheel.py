@@ -122,6 +122,16 @@ class CrowdTests(SynchronousTestCase):
         self.assertLess(max(after - before for before, after in pairwise(asked)), 50)
         self.assertLess(asked[1000], 600)
 
+    def test_late_turns(self) -> None:
+        """More are asked at once then: each once a tick all the same."""
+        for step, turns in ((0.03, 100), (0.07, 50), (0.1, 30)):
+            before, since = self.asked, self.clock.seconds()
+            self.clock.pump([step] * turns)
+            ticks = (self.clock.seconds() - since) / 0.1
+            self.assertLessEqual(abs((self.asked - before) / 1000 - ticks), 1.5, step)
+            each = [len(late.asked) for late in self.crowd]
+            self.assertLessEqual(max(each) - min(each), 1)
+
     def test_those_who_leave(self) -> None:
         """They are not asked any more: they may have been closed."""
         self.what = self.slot.clear
@@ -146,16 +156,24 @@ class CrowdTests(SynchronousTestCase):
         self.assertEqual(self.asked, left)
 
     def test_a_tick_before_all_were_asked(self) -> None:
-        """It leaves them their turn: nobody is asked twice, and nobody is forgotten."""
+        """The last one's are asked first: nobody is asked twice for one, and nobody is forgotten."""
         self.clock.advance(0.1)
-        begun = self.asked
         for call in self.clock.getDelayedCalls():
             if call.getTime() < 0.2:  # the rest
-                call.reset(0.35)
-        self.clock.pump([0.1] * 3)
-        self.assertEqual(self.wheel.now, self.clock.seconds())
-        self.assertEqual(self.asked, begun)
-        self.clock.pump([0.001] * 200)
-        self.assertLess({len(late.asked) for late in self.crowd}, {0, 1, 2})
-        self.clock.pump([0.001] * 100)
+                call.reset(0.15)
+        self.clock.advance(0.1)
         self.assertEqual({len(late.asked) for late in self.crowd}, {1, 2})
+        self.clock.pump([0.001] * 99)
+        self.assertEqual({len(late.asked) for late in self.crowd}, {2})
+
+    def test_stopped_by_one_of_the_last_tick(self) -> None:
+        """Nobody of the next is asked."""
+        self.clock.advance(0.1)
+        self.what = self.wheel.stop
+        for call in self.clock.getDelayedCalls():
+            if call.getTime() < 0.2:  # the rest
+                call.reset(0.15)
+        begun = self.asked
+        self.clock.pump([0.1] * 3)
+        self.assertEqual(self.asked, begun + 1)
+        self.assertEqual(self.clock.getDelayedCalls(), [])
