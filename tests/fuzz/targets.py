@@ -41,7 +41,8 @@ from aibrix_twisted.wire.traceparent import is_sampled, parse_traceparent, trace
 from aibrix_twisted.wire.usage import merged, usage_of
 
 #: What RFC 9112 has us take and h11 does not: an empty line before a request (§2.2), space before a chunk's extension
-#: (§7.1.1), more than twenty digits of a chunk's size, most of them zeros (§7.1); and what we drop unread and h11 looks into: trailers that speak of framing.
+#: (§7.1.1), more than twenty digits of a chunk's size, most of them zeros (§7.1); and what we drop unread and h11 looks
+#: into: trailers that speak of framing.
 _BEYOND_H11: Final = re.compile(
     rb"\A\r\n|\r\n\r\n\r\n|[0-9a-f][ \t]+;|\r\n[0-9a-f]{21}|\r\n0+(?:[ \t]*;[^\r]*)?\r\n(?:[^\r]+\r\n)*?(?:content-length|transfer-encoding|host)[^\r]*:",
     re.IGNORECASE,

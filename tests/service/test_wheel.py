@@ -111,6 +111,12 @@ class CrowdTests(SynchronousTestCase):
     def asked(self) -> int:
         return sum(len(late.asked) for late in self.crowd)
 
+    def hold_rest(self) -> None:
+        """Whatever is to be called before the second tick comes after it."""
+        for call in self.clock.getDelayedCalls():
+            if call.getTime() < 0.2:
+                call.reset(0.15)
+
     def test_all_are_asked_a_few_at_once(self) -> None:
         """Until the next tick, and once each."""
         self.clock.advance(0.1)
@@ -158,9 +164,7 @@ class CrowdTests(SynchronousTestCase):
     def test_a_tick_before_all_were_asked(self) -> None:
         """The last one's are asked first: nobody is asked twice for one, and nobody is forgotten."""
         self.clock.advance(0.1)
-        for call in self.clock.getDelayedCalls():
-            if call.getTime() < 0.2:  # the rest
-                call.reset(0.15)
+        self.hold_rest()
         self.clock.advance(0.1)
         self.assertEqual({len(late.asked) for late in self.crowd}, {1, 2})
         self.clock.pump([0.001] * 99)
@@ -170,9 +174,7 @@ class CrowdTests(SynchronousTestCase):
         """Nobody of the next is asked."""
         self.clock.advance(0.1)
         self.what = self.wheel.stop
-        for call in self.clock.getDelayedCalls():
-            if call.getTime() < 0.2:  # the rest
-                call.reset(0.15)
+        self.hold_rest()
         begun = self.asked
         self.clock.pump([0.1] * 3)
         self.assertEqual(self.asked, begun + 1)
